@@ -1,0 +1,37 @@
+"""Every error that pagedviz raises on purpose; knows nothing about who raises it.
+
+One root, so that ``except PagedvizError`` catches ours and only ours. Where a builtin says the same (a wrong
+value, a missing file), the class is that builtin too.
+"""
+
+
+class PagedvizError(Exception):
+    """The root of all errors of ours."""
+
+
+class ConfigError(PagedvizError, ValueError):
+    """An option that is unknown, out of range, or does not go with another."""
+
+
+class RequestError(PagedvizError, ValueError):
+    """A request that cannot be served: its prompt or its sampling parameters are at fault."""
+
+
+class ModelError(PagedvizError):
+    """A model that cannot be found, or that needs what paged attention here does not have."""
+
+
+class BackendUnavailable(PagedvizError, RuntimeError):
+    """An attention backend that cannot run here; the message says why."""
+
+
+class TraceFormatError(PagedvizError, ValueError):
+    """A file that is no trace, is of a newer version, or contradicts itself; the message says where."""
+
+
+class AuditError(PagedvizError, AssertionError):
+    """The engine's tables contradict each other, or the events: a defect in pagedviz."""
+
+
+class SessionError(PagedvizError, RuntimeError):
+    """A session was asked for what its state does not allow, or its engine thread failed."""

@@ -1,0 +1,60 @@
+"""Order and time: the bus numbers and times events, one batch at a time, and hands them on.
+
+It knows nothing about what an event means or who listens.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from pagedviz.events.records import AnyEvent, Batch, Event
+
+Emit = Callable[[AnyEvent], None]
+Subscriber = Callable[[Batch], None]
+
+
+def discard(event: Event) -> None:
+    """Do nothing: what emits when nobody listens."""
+
+
+class EventBus:
+    """Gives each batch its sequence number, step and time, and calls the subscribers in order."""
+
+    def __init__(self) -> None:
+        self._subscribers: list[Subscriber] = []
+        self._began = time.perf_counter_ns()
+        self.next_seq = 0
+
+    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
+        """Call ``subscriber(batch)`` for every batch from now on; returns the function that ends it."""
+        self._subscribers.append(subscriber)
+
+        def unsubscribe() -> None:
+            if subscriber in self._subscribers:
+                self._subscribers.remove(subscriber)
+
+        return unsubscribe
+
+    def now_us(self) -> int:
+        """Microseconds since the bus was made."""
+        return (time.perf_counter_ns() - self._began) // 1000
+
+    def publish(self, step: int, events: Sequence[AnyEvent]) -> None:
+        """Deliver one batch to every subscriber, also when one of them raises; the first error goes on after.
+
+        Raises:
+            BaseException: whatever the first failing subscriber raised, once all have had the batch.
+        """
+        if not events:
+            return
+        batch = Batch(self.next_seq, step, self.now_us(), tuple(events))
+        self.next_seq += len(events)
+        failure: BaseException | None = None
+        for subscriber in tuple(self._subscribers):
+            try:
+                subscriber(batch)
+            except BaseException as error:  # noqa: BLE001 - the others must still hear of it, then it is raised
+                failure = failure or error
+        if failure is not None:
+            raise failure

@@ -1,0 +1,138 @@
+"""The trace format: how batches and states become lines of bytes and back. Nobody else knows it.
+
+A trace is UTF-8 JSON, a line each: first a header, then a keyframe (the state that the events start from),
+then one line per batch. Every line can stand on its own once the header is known, so the same bytes serve
+the file, the live wire and the HTML page. Events are arrays ``[kind, field, ...]``; the header lists the
+field names of every kind, so that a reader in another language needs no second copy of the vocabulary.
+
+    {"format":"pagedviz-trace","version":1,"fields":{"BlockFreed":["tier","group","block"],...},"engine":{...}}
+    {"keyframe":{"block_size":16,"num_blocks":{"device":256},"step":0,"seq":0,...}}
+    {"seq":0,"step":0,"t_us":1733,"events":[["RequestAdded","r0",...],...]}
+
+``msgspec`` validates while it decodes, so a hostile file gets an error and nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from pagedviz.errors import TraceFormatError
+from pagedviz.events.records import KINDS, Batch
+
+FORMAT = "pagedviz-trace"
+VERSION = 1
+
+
+class LayerGroup(msgspec.Struct, frozen=True):
+    """Layers that share a block table. ``window`` is their sliding window in tokens, None if they see all."""
+
+    layers: tuple[int, ...]
+    window: int | None = None
+
+
+class EngineInfo(msgspec.Struct, frozen=True):
+    """What a reader must know of the engine that wrote a trace.
+
+    ``device`` is the torch device; ``simulated`` says that the device tier is a second pool in RAM.
+    ``bytes_per_block`` counts K and V of all layers of a group.
+    """
+
+    model: str
+    block_size: int
+    num_device_blocks: int
+    num_host_blocks: int
+    groups: tuple[LayerGroup, ...]
+    num_kv_heads: int
+    head_dim: int
+    dtype: str
+    device: str
+    simulated: bool
+    attention: str
+    bytes_per_block: int
+    pagedviz: str
+
+
+class Header(msgspec.Struct, frozen=True):
+    """First line of a trace."""
+
+    engine: EngineInfo
+    format: str = FORMAT
+    version: int = VERSION
+    fields: dict[str, tuple[str, ...]] = {}
+
+
+class _Version(msgspec.Struct):
+    """The part of a header that every version has."""
+
+    format: str = ""
+    version: int = 0
+
+
+_encoder = msgspec.json.Encoder()
+_batch_decoder = msgspec.json.Decoder(Batch)
+_version_decoder = msgspec.json.Decoder(_Version)
+_header_decoder = msgspec.json.Decoder(Header)
+
+
+def encode_header(engine: EngineInfo) -> bytes:
+    """The first line of a trace, with its newline."""
+    fields = {name: kind.__struct_fields__ for name, kind in KINDS.items()}
+    return _encoder.encode(Header(engine, fields=fields)) + b"\n"
+
+
+def decode_header(line: bytes) -> Header:
+    """The header of a trace.
+
+    Raises:
+        TraceFormatError: the line is no header of ours, or of a newer version.
+    """
+    try:
+        version = _version_decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise TraceFormatError(f"not a pagedviz trace: line 1 is no header ({error})") from error
+    if version.format != FORMAT:
+        raise TraceFormatError(f"not a pagedviz trace: line 1 says format {version.format!r}, not {FORMAT!r}")
+    if not 1 <= version.version <= VERSION:
+        raise TraceFormatError(
+            f"the trace has version {version.version}; this pagedviz reads 1 to {VERSION}: update pagedviz"
+        )
+    try:
+        return _header_decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise TraceFormatError(f"the trace's header is damaged: {error}") from error
+
+
+def encode_keyframe(state: msgspec.Struct) -> bytes:
+    """The line that says what state the events start from."""
+    return b'{"keyframe":' + _encoder.encode(state) + b"}\n"
+
+
+def decode_keyframe(line: bytes, kind: type[Any]) -> Any:
+    """The state of a keyframe line, as an instance of ``kind``.
+
+    Raises:
+        TraceFormatError: the line is no keyframe.
+    """
+    try:
+        return msgspec.json.decode(line, type=dict[str, kind])["keyframe"]  # type: ignore[valid-type]
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError) as error:
+        raise TraceFormatError(f"line 2 is no keyframe: {error}") from error
+
+
+def encode_batch(batch: Batch) -> bytes:
+    """One batch as a line, with its newline."""
+    return _encoder.encode(batch) + b"\n"
+
+
+def decode_batch(line: bytes) -> Batch:
+    """One batch.
+
+    Raises:
+        TraceFormatError: the line is no batch of known events.
+    """
+    try:
+        return _batch_decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise TraceFormatError(f"no batch of known events: {error}") from error

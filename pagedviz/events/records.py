@@ -1,0 +1,223 @@
+"""The vocabulary: one frozen record per thing that happens to KV memory, and their closed union.
+
+Records are facts in the past tense: ids and ints, no tensors, no clock. Order and time are added by
+``events/bus``; how they are written down is decided in ``events/codec``; what they mean for the state of
+memory is decided in ``trace/reducer``. To add one: a record here, its emitter, a case in the reducer.
+
+Ids are plain ints and strings: a *request* is named by its caller or numbered ("r3"), its *sequences* get
+engine-wide ints, a *block* is an index into its tier's pool, a *group* is a group of layers that share a
+block table, and *logical* is an index into that table.
+"""
+
+from __future__ import annotations
+
+from typing import Union
+
+import msgspec
+
+
+class Event(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """Base of all records. Written as ``[kind, field, field, ...]`` in field order."""
+
+
+# -- engine ---------------------------------------------------------------------------------------------------
+
+
+class StepStarted(Event, frozen=True):
+    """A step began. ``scheduled`` has, per sequence, the positions whose K and V this step computes."""
+
+    scheduled: tuple[tuple[int, int, int], ...]
+    """(sequence, first position, number of tokens)."""
+
+
+class StepFinished(Event, frozen=True):
+    """A step ended well: the K and V of all that was scheduled are in their slots."""
+
+    duration_us: int
+    prefill_tokens: int
+    decode_tokens: int
+
+
+class KernelLaunched(Event, frozen=True):
+    """An attention kernel ran, once per layer; counts and times are summed over the layers of one step."""
+
+    name: str
+    grid: tuple[int, ...]
+    launches: int
+    blocks_read: int
+    duration_us: int
+    """Time on the host; on an accelerator that is the time to launch, not to run."""
+
+
+# -- request --------------------------------------------------------------------------------------------------
+
+
+class RequestAdded(Event, frozen=True):
+    """A request joined the waiting queue."""
+
+    request: str
+    sequences: tuple[int, ...]
+    """Its samples' sequence ids. All but the first start when the prompt is in memory (``SequenceForked``)."""
+    prompt: tuple[int, ...]
+    texts: tuple[str, ...]
+    """One piece of text per prompt token; empty without a tokenizer."""
+    max_tokens: int
+
+
+class RequestScheduled(Event, frozen=True):
+    """A request left the waiting queue and runs from this step on."""
+
+    request: str
+    resumed: bool
+    """True when it ran before and was preempted."""
+
+
+class RequestPreempted(Event, frozen=True):
+    """A running request gave all its blocks back and waits again."""
+
+    request: str
+    mode: str
+    """``recompute``: its K and V are thrown away and computed again later."""
+    reason: str
+    blocks_freed: int
+    tokens_lost: int
+
+
+class RequestFinished(Event, frozen=True):
+    """The last sequence of a request ended."""
+
+    request: str
+    reason: str
+    """``stop``, ``length``, ``abort``, as in vLLM; of the sequence that ended last."""
+
+
+class SequenceForked(Event, frozen=True):
+    """A sample began to run on another one's blocks: the K and V of ``num_tokens`` tokens are shared."""
+
+    request: str
+    parent: int
+    child: int
+    num_tokens: int
+
+
+class SequenceFinished(Event, frozen=True):
+    """A sequence produces no more tokens."""
+
+    request: str
+    sequence: int
+    reason: str
+
+
+class TokenAppended(Event, frozen=True):
+    """A sampled token took its position. Its K and V are computed by a later step."""
+
+    sequence: int
+    position: int
+    token: int
+    text: str
+
+
+# -- block ----------------------------------------------------------------------------------------------------
+
+
+class BlockAllocated(Event, frozen=True):
+    """A free block became entry ``logical`` of a sequence's block table."""
+
+    tier: str
+    group: int
+    block: int
+    sequence: int
+    logical: int
+    reason: str
+    """``prefill``, ``decode`` or ``copy_on_write``."""
+
+
+class BlockFilled(Event, frozen=True):
+    """The last slot of a block was written; its content has a name from now on."""
+
+    tier: str
+    group: int
+    block: int
+    sequence: int
+    logical: int
+    hash: str
+    """16 hex digits, chained: equal hash, equal tokens from the start of the sequence to the block's end."""
+
+
+class BlockShared(Event, frozen=True):
+    """One more sequence has the block in its table, as entry ``logical``."""
+
+    tier: str
+    group: int
+    block: int
+    sequence: int
+    logical: int
+    refcount: int
+
+
+class BlockCopied(Event, frozen=True):
+    """Copy-on-write: ``sequence`` is about to write into a block it shares, and got a copy of its own."""
+
+    tier: str
+    group: int
+    source: int
+    target: int
+    sequence: int
+    logical: int
+
+
+class BlockReleased(Event, frozen=True):
+    """A sequence no longer has the block as entry ``logical``; ``refcount`` others still do."""
+
+    tier: str
+    group: int
+    block: int
+    sequence: int
+    logical: int
+    refcount: int
+
+
+class BlockFreed(Event, frozen=True):
+    """Nobody has the block any more; it can be handed out again."""
+
+    tier: str
+    group: int
+    block: int
+
+
+AnyEvent = Union[
+    StepStarted,
+    StepFinished,
+    KernelLaunched,
+    RequestAdded,
+    RequestScheduled,
+    RequestPreempted,
+    RequestFinished,
+    SequenceForked,
+    SequenceFinished,
+    TokenAppended,
+    BlockAllocated,
+    BlockFilled,
+    BlockShared,
+    BlockCopied,
+    BlockReleased,
+    BlockFreed,
+]
+
+KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in AnyEvent.__args__}  # type: ignore[attr-defined]
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """What happened together: the events of one step, or of one call between two steps.
+
+    Attributes:
+        seq: number of the first event; events are numbered without gaps from 0.
+        step: the step they belong to; what happens between two steps belongs to the earlier one.
+        t_us: microseconds since the engine began.
+        events: in the order in which they happened.
+    """
+
+    seq: int
+    step: int
+    t_us: int
+    events: tuple[AnyEvent, ...]
