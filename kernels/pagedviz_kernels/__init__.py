@@ -1,9 +1,9 @@
 """Paged-attention kernels: four operations, each in plain torch, in numba and in Triton.
 
 It knows nothing about requests, block managers or models, only tensors. The modules `reference`, `cpu` and
-`triton_ops` all offer `write_kv`, `decode`, `prefill` and `copy_blocks` with the same signatures; `reference` is the
-specification. Each module is imported when it is first asked for, so a machine without triton or numba lacks only
-the module that needs it.
+`triton_ops` all offer `write_kv`, `decode`, `prefill` and `copy_blocks` with the same signatures;
+`reference` is the specification. Each module is imported when it is first asked for, so a machine without
+triton or numba lacks only the module that needs it.
 """
 
 from importlib import import_module

@@ -1,7 +1,7 @@
 """What every launcher demands of its tensors, checked from shapes and dtypes only.
 
-No value of a tensor is looked at: that would stall a GPU, and on a CPU these checks run 30 times per token. Whether
-block ids are in range is therefore the caller's promise (pagedviz's block manager keeps it).
+No value of a tensor is looked at: that would stall a GPU, and on a CPU these checks run 30 times per token.
+Whether block ids are in range is therefore the caller's promise (pagedviz's block manager keeps it).
 """
 
 import torch
@@ -86,7 +86,9 @@ def check_attention(
 def check_rows(query: torch.Tensor, context_lens: torch.Tensor) -> None:
     """`decode` wants exactly one query row per sequence."""
     if query.shape[0] != context_lens.shape[0]:
-        raise ValueError(f"decode needs {context_lens.shape[0]} query rows, one a sequence, got {query.shape[0]}")
+        raise ValueError(
+            f"decode needs {context_lens.shape[0]} query rows, one a sequence, got {query.shape[0]}"
+        )
 
 
 def check_starts(query_starts: torch.Tensor, context_lens: torch.Tensor) -> None:

@@ -1,8 +1,9 @@
 """The specification: the four operations in plain torch, on any device, one sequence at a time.
 
-Written to be read, not to be fast. Every other module must agree with it; it knows nothing about tiles or splits.
-Memory layout: K and V apart, `[num_blocks, block_size, num_kv_heads, head_dim]` per layer; token `p` of a sequence
-lives in block `table[p // block_size]` at offset `p % block_size`.
+Written to be read, not to be fast. Every other module must agree with it; it knows nothing about tiles or
+splits.
+Memory layout: K and V apart, `[num_blocks, block_size, num_kv_heads, head_dim]` per layer; token `p` of a
+sequence lives in block `table[p // block_size]` at offset `p % block_size`.
 """
 
 import torch
@@ -50,8 +51,8 @@ def decode(
 ) -> torch.Tensor:
     """Attention of one new token per sequence; it is the last of its `context_lens[i]` tokens.
 
-    query: (num_seqs, num_heads, head_dim); returns the same shape and dtype. `num_splits` changes nothing here:
-    this function adds in one order only.
+    query: (num_seqs, num_heads, head_dim); returns the same shape and dtype. `num_splits` changes nothing
+    here: this function adds in one order only.
     """
     check_rows(query, context_lens)
     check_splits(num_splits)
@@ -100,7 +101,7 @@ def prefill(
 
 
 def gather(cache: torch.Tensor, table: torch.Tensor, context_len: int) -> torch.Tensor:
-    """The first `context_len` tokens of a sequence in logical order: (context_len, num_kv_heads, head_dim)."""
+    """The first `context_len` tokens in logical order: (context_len, num_kv_heads, head_dim)."""
     block_size = cache.shape[1]
     used = table[: -(-context_len // block_size)].long()
     return cache[used].flatten(0, 1)[:context_len]
@@ -116,7 +117,8 @@ def dense_attention(
 ) -> torch.Tensor:
     """softmax(cap(scale * Q K^T)) V with at least float32 inside; query head h uses KV head h // group.
 
-    query: (rows, num_heads, head_dim); keys, values: (tokens, num_kv_heads, head_dim); visible: (rows, tokens) bool.
+    query: (rows, num_heads, head_dim); keys, values: (tokens, num_kv_heads, head_dim); visible: (rows,
+    tokens) bool.
     """
     group = query.shape[1] // keys.shape[1]
     dtype = torch.promote_types(query.dtype, torch.float32)
@@ -131,8 +133,8 @@ def dense_attention(
 def copy_blocks(key_cache: torch.Tensor, value_cache: torch.Tensor, pairs: torch.Tensor) -> None:
     """Copy whole blocks, in all layers at once: `pairs` int64 (n, 2) holds source -> target ids.
 
-    Caches: (num_layers, num_blocks, block_size, num_kv_heads, head_dim). Targets are fresh blocks, so no target is
-    also a source and no order of reads and writes is promised.
+    Caches: (num_layers, num_blocks, block_size, num_kv_heads, head_dim). Targets are fresh blocks, so no
+    target is also a source and no order of reads and writes is promised.
     """
     check_pairs(key_cache, value_cache, pairs)
     sources, targets = pairs.to(key_cache.device).unbind(dim=1)
