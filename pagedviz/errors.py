@@ -1,4 +1,4 @@
-"""Every error that pagedviz raises on purpose; knows nothing about who raises it.
+"""Every error and warning that pagedviz raises on purpose; knows nothing about who raises it.
 
 One root, so that ``except PagedvizError`` catches ours and only ours. Where a builtin says the same (a wrong
 value, a missing file), the class is that builtin too.
@@ -27,6 +27,14 @@ class BackendUnavailable(PagedvizError, RuntimeError):
 
 class TraceFormatError(PagedvizError, ValueError):
     """A file that is no trace, is of a newer version, or contradicts itself; the message says where."""
+
+
+class TraceFileError(PagedvizError, OSError):
+    """A trace file that is not there, or cannot be read or written; the message names the path."""
+
+
+class TruncatedTraceWarning(UserWarning):
+    """A trace file ends in the middle of a line, as after a crash; all before that line was read."""
 
 
 class AuditError(PagedvizError, AssertionError):

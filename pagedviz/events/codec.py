@@ -70,6 +70,9 @@ class _Version(msgspec.Struct):
     version: int = 0
 
 
+# A line of a thousand nested brackets is refused by msgspec with RecursionError.
+_MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 _encoder = msgspec.json.Encoder()
 _batch_decoder = msgspec.json.Decoder(Batch)
 _version_decoder = msgspec.json.Decoder(_Version)
@@ -90,7 +93,7 @@ def decode_header(line: bytes) -> Header:
     """
     try:
         version = _version_decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _MALFORMED as error:
         raise TraceFormatError(f"not a pagedviz trace: line 1 is no header ({error})") from error
     if version.format != FORMAT:
         raise TraceFormatError(f"not a pagedviz trace: line 1 says format {version.format!r}, not {FORMAT!r}")
@@ -100,7 +103,7 @@ def decode_header(line: bytes) -> Header:
         )
     try:
         return _header_decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _MALFORMED as error:
         raise TraceFormatError(f"the trace's header is damaged: {error}") from error
 
 
@@ -117,7 +120,7 @@ def decode_keyframe(line: bytes, kind: type[Any]) -> Any:
     """
     try:
         return msgspec.json.decode(line, type=dict[str, kind])["keyframe"]  # type: ignore[valid-type]
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError) as error:
+    except (*_MALFORMED, KeyError) as error:
         raise TraceFormatError(f"line 2 is no keyframe: {error}") from error
 
 
@@ -134,5 +137,5 @@ def decode_batch(line: bytes) -> Batch:
     """
     try:
         return _batch_decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _MALFORMED as error:
         raise TraceFormatError(f"no batch of known events: {error}") from error

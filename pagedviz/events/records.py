@@ -16,7 +16,7 @@ from typing import Union
 import msgspec
 
 
-class Event(msgspec.Struct, frozen=True, array_like=True, tag=True):
+class Event(msgspec.Struct, frozen=True, array_like=True, tag=True, gc=False):
     """Base of all records. Written as ``[kind, field, field, ...]`` in field order."""
 
 
