@@ -1,1 +1,79 @@
+"""Watch PagedAttention work: a paged KV-cache engine, its events, and pictures of its memory.
 
+The public names are resolved when they are first used (PEP 562), so that ``import pagedviz`` is quick and a
+saved trace opens without torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from pagedviz._version import __version__
+from pagedviz.errors import (
+    AuditError,
+    BackendUnavailable,
+    ConfigError,
+    ModelError,
+    PagedvizError,
+    RequestError,
+    SessionError,
+    TraceFileError,
+    TraceFormatError,
+    TruncatedTraceWarning,
+)
+
+if TYPE_CHECKING:
+    from pagedviz import errors, events, figures
+    from pagedviz.engine import Engine, SamplingParams
+    from pagedviz.session import Session
+    from pagedviz.trace import Trace, record
+    from pagedviz.widgets import Dashboard
+
+__all__ = [
+    "AuditError",
+    "BackendUnavailable",
+    "ConfigError",
+    "Dashboard",
+    "Engine",
+    "ModelError",
+    "PagedvizError",
+    "RequestError",
+    "SamplingParams",
+    "Session",
+    "SessionError",
+    "Trace",
+    "TraceFileError",
+    "TraceFormatError",
+    "TruncatedTraceWarning",
+    "__version__",
+    "errors",
+    "events",
+    "figures",
+    "record",
+]
+
+_HOMES = {
+    "Dashboard": "pagedviz.widgets",
+    "Engine": "pagedviz.engine",
+    "SamplingParams": "pagedviz.engine",
+    "Session": "pagedviz.session",
+    "Trace": "pagedviz.trace",
+    "record": "pagedviz.trace",
+}
+_MODULES = ("events", "figures")
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        value: object = getattr(import_module(_HOMES[name]), name)
+    elif name in _MODULES:
+        value = import_module(f"pagedviz.{name}")
+    else:
+        raise AttributeError(f"module 'pagedviz' has no attribute {name!r}")
+    globals()[name] = value  # the next look-up does not come here
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,4 +1,4 @@
-"""What events mean: ``apply`` folds one event into a state. Its JavaScript twin is ``widgets/static/state.js``.
+"""What events mean: ``apply`` folds one event into a state. JavaScript twin: ``widgets/static/state.js``.
 
 The only place in Python that knows; figures, audit and time travel all stand on it. It changes the state in
 place, because a copy per event would cost more than the engine's step (``State.copy`` gives keyframes).
@@ -40,16 +40,18 @@ def apply_batch(state: State, batch: Batch) -> None:
     Raises:
         TraceFormatError: an event is missing, or contradicts the state; the message gives its number.
     """
-    if batch.seq != state.seq:
-        raise TraceFormatError(f"events {state.seq} to {batch.seq - 1} are missing")
+    if batch.seq > state.seq:
+        raise TraceFormatError(f"events {state.seq} to {batch.seq - 1} are missing before step {batch.step}")
+    if batch.seq < state.seq:
+        raise TraceFormatError(f"event {batch.seq} of step {batch.step} comes twice")
     state.step, state.t_us = batch.step, batch.t_us
     for event in batch.events:
         try:
             apply(state, event)
         except (KeyError, IndexError, ValueError) as error:
-            reason = f"it names {error} that does not exist" if isinstance(error, KeyError) else error
+            reason = f"it names {error}, which does not exist" if isinstance(error, KeyError) else error
             raise TraceFormatError(
-                f"event {state.seq} ({event}) contradicts what came before: {reason}"
+                f"event {state.seq} in step {batch.step} contradicts what came before: {reason} ({event})"
             ) from error
         state.seq += 1
 
@@ -57,6 +59,8 @@ def apply_batch(state: State, batch: Batch) -> None:
 def apply(state: State, event: AnyEvent) -> None:  # noqa: C901, PLR0912 - one case per kind is the point
     """Fold one event into the state."""
     match event:
+        case TokenAppended():  # first, as the commonest by far
+            _append_token(state, event)
         case StepStarted():
             state.scheduled = list(event.scheduled)
         case StepFinished():
@@ -66,33 +70,29 @@ def apply(state: State, event: AnyEvent) -> None:  # noqa: C901, PLR0912 - one c
         case RequestAdded():
             _add_request(state, event)
         case RequestScheduled():
-            _set_status(state, event.request, "running", "waiting", "running")
+            _schedule(state, event)
         case RequestPreempted():
-            _set_status(state, event.request, "preempted", "running", "waiting")
-            request = state.requests[event.request]
-            request.preemptions += 1
-            state.counters.preempted += 1
-            for sequence in request.sequences:
-                state.sequences[sequence].computed = 0
+            _preempt(state, event)
         case RequestFinished():
             request = state.requests[event.request]
+            if request.status == "finished":
+                _contradiction(f"request {event.request!r} finishes twice")
             request.status, request.reason = "finished", event.reason
             state.counters.finished += 1
         case SequenceForked():
-            child = state.sequences[event.child]
-            child.computed, child.status = event.num_tokens, "running"
+            _fork(state, event)
         case SequenceFinished():
             state.sequences[event.sequence].status = "finished"
-        case TokenAppended():
-            _append_token(state, event)
         case BlockAllocated():
             _allocate(state, event)
         case BlockFilled():
-            state.blocks[event.tier][event.block].hash = event.hash
+            _held(state, event).hash = event.hash
             state.counters.filled += 1
         case BlockShared():
             _share(state, event)
         case BlockCopied():
+            if event.source not in state.blocks[event.tier]:
+                _contradiction(f"block {event.source} is copied while nobody has it")
             state.blocks[event.tier][event.target].copied_from = event.source
             state.counters.copied += 1
         case BlockReleased():
@@ -120,52 +120,104 @@ def _finish_step(state: State, event: StepFinished) -> None:
 
 
 def _add_request(state: State, event: RequestAdded) -> None:
+    if event.request in state.requests:
+        _contradiction(f"request {event.request!r} is added twice")
+    texts = event.texts or ("",) * len(event.prompt)
+    if len(texts) != len(event.prompt):
+        _contradiction(f"{len(event.prompt)} prompt tokens have {len(texts)} texts")
     prompt = len(event.prompt)
-    state.requests[event.request] = Request(event.request, list(event.sequences), prompt, event.max_tokens)
     for sequence in event.sequences:
-        state.sequences[sequence] = Sequence(
-            sequence, event.request, prompt, list(event.prompt), list(event.texts) or [""] * prompt
-        )
+        if sequence in state.sequences:
+            _contradiction(f"sequence {sequence} is added twice")
+        state.sequences[sequence] = Sequence(sequence, event.request, prompt, list(event.prompt), list(texts))
+    state.requests[event.request] = Request(event.request, list(event.sequences), prompt, event.max_tokens)
 
 
-def _set_status(state: State, name: str, status: str, before: str, after: str) -> None:
-    """Move a request to ``status``, and its first unfinished sequence, or all, from ``before`` to ``after``."""
-    request = state.requests[name]
-    request.status = status
-    alive = [s for s in request.sequences if state.sequences[s].status == before]
+def _schedule(state: State, event: RequestScheduled) -> None:
+    request = state.requests[event.request]
+    if request.status not in {"waiting", "preempted"}:
+        _contradiction(f"request {event.request!r} is {request.status}, not waiting")
+    request.status = "running"
     # A request begins with one sequence; the others fork from it when the prompt is in memory.
-    for sequence in alive[:1] if after == "running" else alive:
-        state.sequences[sequence].status = after
+    for sequence in request.sequences:
+        if state.sequences[sequence].status == "waiting":
+            state.sequences[sequence].status = "running"
+            break
+
+
+def _preempt(state: State, event: RequestPreempted) -> None:
+    request = state.requests[event.request]
+    if request.status != "running":
+        _contradiction(f"request {event.request!r} is {request.status}, not running")
+    request.status = "preempted"
+    request.preemptions += 1
+    state.counters.preempted += 1
+    for number in request.sequences:
+        sequence = state.sequences[number]
+        sequence.computed = 0
+        if sequence.status == "running":
+            sequence.status = "waiting"
+
+
+def _fork(state: State, event: SequenceForked) -> None:
+    parent, child = state.sequences[event.parent], state.sequences[event.child]
+    if child.status != "waiting":
+        _contradiction(f"sequence {event.child} is {child.status}, not waiting")
+    if not 0 <= event.num_tokens <= parent.computed:
+        _contradiction(f"{event.num_tokens} tokens are shared of {parent.computed} in memory")
+    child.computed, child.status = event.num_tokens, "running"
 
 
 def _append_token(state: State, event: TokenAppended) -> None:
     sequence = state.sequences[event.sequence]
     if event.position != len(sequence.tokens):
         _contradiction(f"position {event.position} follows {len(sequence.tokens)} tokens")
+    if sequence.status == "finished":
+        _contradiction(f"sequence {event.sequence} has finished")
     sequence.tokens.append(event.token)
     sequence.texts.append(event.text)
 
 
 def _allocate(state: State, event: BlockAllocated) -> None:
+    pool = state.num_blocks[event.tier]
     held = state.blocks.setdefault(event.tier, {})
     if event.block in held:
         _contradiction(f"block {event.block} is handed out twice")
-    if not 0 <= event.block < state.num_blocks[event.tier]:
-        _contradiction(
-            f"block {event.block} is outside the {event.tier} pool of {state.num_blocks[event.tier]}"
-        )
+    if not 0 <= event.block < pool:
+        _contradiction(f"block {event.block} is outside the {event.tier} pool of {pool}")
     held[event.block] = Block(event.group, [(event.sequence, event.logical)], state.step)
     _set_entry(state, event)
     state.counters.allocated += 1
 
 
+def _held(state: State, event: BlockFilled | BlockReleased) -> Block:
+    """The block, which the sequence must have as that entry."""
+    block = state.blocks[event.tier][event.block]
+    if (event.sequence, event.logical) not in block.holders:
+        _contradiction(f"block {event.block} is not entry {event.logical} of sequence {event.sequence}")
+    return block
+
+
 def _share(state: State, event: BlockShared) -> None:
     block = state.blocks[event.tier][event.block]
+    if (event.sequence, event.logical) in block.holders:
+        _contradiction(f"sequence {event.sequence} already has block {event.block}")
     block.holders.append((event.sequence, event.logical))
-    if len(block.holders) != event.refcount:
-        _contradiction(f"block {event.block} has {len(block.holders)} holders, not {event.refcount}")
+    _check_refcount(event, block)
     _set_entry(state, event)
     state.counters.shared += 1
+
+
+def _release(state: State, event: BlockReleased) -> None:
+    block = _held(state, event)
+    block.holders.remove((event.sequence, event.logical))
+    _check_refcount(event, block)
+    table = state.sequences[event.sequence].tables[event.group]
+    # After copy-on-write the entry already names the copy. Otherwise tables shrink from their end.
+    if table[event.logical] == (event.tier, event.block):
+        if event.logical != len(table) - 1:
+            _contradiction(f"entry {event.logical} of {len(table)} is dropped from the middle of a table")
+        table.pop()
 
 
 def _set_entry(state: State, event: BlockAllocated | BlockShared) -> None:
@@ -173,18 +225,12 @@ def _set_entry(state: State, event: BlockAllocated | BlockShared) -> None:
     entry = (event.tier, event.block)
     if event.logical == len(table):
         table.append(entry)
-    else:
+    elif 0 <= event.logical < len(table):
         table[event.logical] = entry
+    else:
+        _contradiction(f"entry {event.logical} is set in a table of {len(table)}")
 
 
-def _release(state: State, event: BlockReleased) -> None:
-    block = state.blocks[event.tier][event.block]
-    block.holders.remove((event.sequence, event.logical))
+def _check_refcount(event: BlockShared | BlockReleased, block: Block) -> None:
     if len(block.holders) != event.refcount:
         _contradiction(f"block {event.block} has {len(block.holders)} holders, not {event.refcount}")
-    table = state.sequences[event.sequence].tables[event.group]
-    # After copy-on-write the entry already names the copy. Otherwise tables shrink from their end.
-    if table[event.logical] == (event.tier, event.block):
-        if event.logical != len(table) - 1:
-            _contradiction(f"entry {event.logical} of {len(table)} is dropped from the middle of a table")
-        table.pop()

@@ -1,0 +1,29 @@
+"""A run as data: recording, file, reducer, state at any step. Needs neither torch nor an engine."""
+
+from pagedviz.trace.history import MemoryPoint, memory_history
+from pagedviz.trace.invariants import contradictions
+from pagedviz.trace.recorder import Lines, Recordable, Recording, record
+from pagedviz.trace.reducer import apply, apply_batch
+from pagedviz.trace.replay import Replay
+from pagedviz.trace.state import Block, Counters, MemoryUse, Request, Sequence, State
+from pagedviz.trace.trace import Trace
+
+__all__ = [
+    "Block",
+    "Counters",
+    "Lines",
+    "MemoryPoint",
+    "MemoryUse",
+    "Recordable",
+    "Recording",
+    "Replay",
+    "Request",
+    "Sequence",
+    "State",
+    "Trace",
+    "apply",
+    "apply_batch",
+    "contradictions",
+    "memory_history",
+    "record",
+]

@@ -1,0 +1,67 @@
+"""What holds between the parts of any state: tables and holders name each other, and all ids exist.
+
+A state built from events has it by construction; one read from a file is checked before anybody draws it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from pagedviz.trace.state import State
+
+
+def contradictions(state: State) -> Iterator[str]:
+    """What is wrong with the state, one sentence each; nothing if it is sound. Holds between two batches."""
+    if state.block_size < 1:
+        yield f"a block has {state.block_size} slots"
+    yield from _pools(state)
+    yield from _requests(state)
+    yield from _tables(state)
+
+
+def _pools(state: State) -> Iterator[str]:
+    for tier, size in state.num_blocks.items():
+        if size < 0:
+            yield f"the {tier} pool has {size} blocks"
+    for tier, held in state.blocks.items():
+        size = state.num_blocks.get(tier, 0)
+        for number, block in held.items():
+            if not 0 <= number < size:
+                yield f"block {number} is outside the {tier} pool of {size}"
+            if not block.holders:
+                yield f"{tier} block {number} is held by nobody"
+
+
+def _requests(state: State) -> Iterator[str]:
+    for name, request in state.requests.items():
+        for number in request.sequences:
+            if number not in state.sequences:
+                yield f"request {name!r} has sequence {number}, which does not exist"
+    for number, sequence in state.sequences.items():
+        request_of = state.requests.get(sequence.request)
+        if request_of is None or number not in request_of.sequences:
+            yield f"sequence {number} belongs to request {sequence.request!r}, which does not have it"
+        if len(sequence.texts) != len(sequence.tokens):
+            yield f"sequence {number} has {len(sequence.tokens)} tokens and {len(sequence.texts)} texts"
+        if not 0 <= sequence.computed <= len(sequence.tokens):
+            yield f"sequence {number} has {len(sequence.tokens)} tokens, {sequence.computed} in memory"
+
+
+def _tables(state: State) -> Iterator[str]:
+    entries = Counter(
+        (tier, block, number, logical, group)
+        for number, sequence in state.sequences.items()
+        for group, table in sequence.tables.items()
+        for logical, (tier, block) in enumerate(table)
+    )
+    held = Counter(
+        (tier, number, sequence, logical, block.group)
+        for tier, blocks in state.blocks.items()
+        for number, block in blocks.items()
+        for sequence, logical in block.holders
+    )
+    for tier, block, sequence, logical, _ in entries - held:
+        yield f"entry {logical} of sequence {sequence} is {tier} block {block}, which does not know it"
+    for tier, block, sequence, logical, _ in held - entries:
+        yield f"{tier} block {block} is held as entry {logical} of sequence {sequence}, which lacks it"

@@ -1,0 +1,115 @@
+"""Recording: keeps what an engine says, as batches for a trace and as lines for the wire, each encoded once.
+
+Knows of the engine only what ``Recordable`` asks for. Taking a batch runs on the engine's thread and has to
+be cheap; everything else may be called from any thread.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple, Protocol
+
+from pagedviz.events import Batch, Subscriber, codec
+from pagedviz.trace.state import State
+from pagedviz.trace.trace import Trace
+
+
+class Recordable(Protocol):
+    """What can be recorded."""
+
+    @property
+    def info(self) -> codec.EngineInfo:
+        """What the engine is."""
+
+    def snapshot(self) -> State:
+        """The state of memory now, with the number of the next event; it belongs to the caller."""
+
+    def subscribe(self, subscriber: Subscriber, /) -> Callable[[], None]:
+        """Call ``subscriber(batch)`` for every batch from now on; returns the function that ends it."""
+
+
+class Lines(NamedTuple):
+    """Encoded batches: events ``seq`` up to, not including, ``next_seq``."""
+
+    seq: int
+    next_seq: int
+    data: bytes
+
+
+class Recording:
+    """What an engine did since ``start``. ``record`` makes and stops one; or do so yourself."""
+
+    def __init__(self, engine: Recordable) -> None:
+        self.info = engine.info
+        self.start = engine.snapshot()
+        self._head = codec.encode_header(self.info) + codec.encode_keyframe(self.start)
+        self._lock = threading.Lock()
+        self._batches: list[Batch] = []
+        self._lines: list[bytes] = []
+        self._seqs: list[int] = []
+        self._next_seq = self.start.seq
+        self._trace = Trace(self.info, self.start, ())
+        self._unsubscribe = engine.subscribe(self._take)
+
+    def _take(self, batch: Batch) -> None:
+        assert batch.seq == self._next_seq, "the engine was recorded from two places at once"
+        line = codec.encode_batch(batch)
+        with self._lock:
+            self._batches.append(batch)
+            self._lines.append(line)
+            self._seqs.append(batch.seq)
+            self._next_seq += len(batch.events)
+
+    @property
+    def next_seq(self) -> int:
+        """The number that the next event will have."""
+        return self._next_seq
+
+    @property
+    def trace(self) -> Trace:
+        """What has been recorded so far; the same object as long as nothing is added."""
+        with self._lock:
+            if len(self._trace.batches) != len(self._batches):
+                self._trace = Trace(self.info, self.start, self._batches)
+            return self._trace
+
+    def lines_since(self, seq: int) -> Lines:
+        """The lines of all batches from event ``seq`` on; none if there is nothing new.
+
+        An event in the middle of a batch gets the batches behind it: ask with a ``next_seq`` from here.
+        """
+        with self._lock:
+            index = bisect_left(self._seqs, seq)
+            lines = self._lines[index:]
+            first = self._seqs[index] if lines else self._next_seq
+            next_seq = self._next_seq
+        return Lines(first, next_seq, b"".join(lines))
+
+    def snapshot(self) -> Lines:
+        """The whole trace as it is in a file, not compressed, and the number of the event behind it."""
+        lines = self.lines_since(self.start.seq)
+        return Lines(self.start.seq, lines.next_seq, self._head + lines.data)
+
+    def to_bytes(self) -> bytes:
+        """The whole trace as it is in a file, not compressed."""
+        return self.snapshot().data
+
+    def stop(self) -> None:
+        """Record no more; what is here stays."""
+        self._unsubscribe()
+
+
+@contextmanager
+def record(engine: Recordable) -> Iterator[Recording]:
+    """Record an engine while the block runs, from the state in which it is now.
+
+    Enter it where the engine does not step at the same moment: on its own thread, or while it is paused.
+    """
+    recording = Recording(engine)
+    try:
+        yield recording
+    finally:
+        recording.stop()

@@ -1,0 +1,128 @@
+"""A run as data: the engine's facts, the state it starts from, and everything that happened since.
+
+Knows nothing about drawing. The file format is in ``events/codec`` and ``trace/file``, the meaning of events
+in ``trace/reducer``.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from bisect import bisect_right
+from collections.abc import Iterable
+from functools import cached_property
+
+from pagedviz.errors import ConfigError, TruncatedTraceWarning
+from pagedviz.events import AnyEvent, Batch
+from pagedviz.events.codec import EngineInfo
+from pagedviz.trace import file
+from pagedviz.trace.replay import Replay
+from pagedviz.trace.state import State
+
+
+class Trace:
+    """A recorded run. Made by ``pagedviz.record`` or ``Trace.load``; it never changes.
+
+    Attributes:
+        info: what the engine was.
+        start: the state before the first event. Leave it as it is: ``state_at`` gives you your own.
+        batches: what happened, one batch per step (and one per call between two steps).
+        truncated: the file it was loaded from ended in the middle of a line, which is not here.
+    """
+
+    def __init__(
+        self, info: EngineInfo, start: State, batches: Iterable[Batch], *, truncated: bool = False
+    ) -> None:
+        self.info = info
+        self.start = start
+        self.batches = tuple(batches)
+        self.truncated = truncated
+        self._replay = Replay(start, self.batches)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Trace of {self.info.model}: steps {self.first_step} to {self.last_step}, "
+            f"{self.num_events} events>"
+        )
+
+    @cached_property
+    def events(self) -> tuple[AnyEvent, ...]:
+        """All events in order; event ``i`` has the number ``start.seq + i``."""
+        return tuple(event for batch in self.batches for event in batch.events)
+
+    @property
+    def num_events(self) -> int:
+        """How many events were recorded."""
+        return self.batches[-1].seq + len(self.batches[-1].events) - self.start.seq if self.batches else 0
+
+    @property
+    def first_step(self) -> int:
+        """The last step that was over when recording began; 0 for a run recorded from its beginning."""
+        return self.start.step
+
+    @property
+    def last_step(self) -> int:
+        """The last step that was recorded."""
+        return self.batches[-1].step if self.batches else self.start.step
+
+    @property
+    def num_steps(self) -> int:
+        """How many steps were recorded."""
+        return self.last_step - self.first_step
+
+    def state_at(self, step: int) -> State:
+        """What memory looked like when ``step`` was over, and before the next began.
+
+        Raises:
+            ConfigError: the trace has no such step.
+            TraceFormatError: an event on the way contradicts what came before.
+        """
+        if not self.first_step <= step <= self.last_step:
+            raise ConfigError(
+                f"step {step} is not in the trace, which has steps {self.first_step} to {self.last_step}"
+            )
+        return self._replay.after(bisect_right(self.batches, step, key=lambda batch: batch.step))
+
+    def to_bytes(self) -> bytes:
+        """The trace as it is in a file, not compressed."""
+        return file.to_bytes(self.info, self.start, self.batches)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the trace to a file, gzipped if the name ends in ``.gz``; whole or not at all.
+
+        Raises:
+            TraceFileError: the file cannot be written.
+        """
+        file.write(path, self.to_bytes())
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Trace:
+        """The trace that ``to_bytes`` made, or the bytes of a file, gzipped or not.
+
+        Raises:
+            TraceFormatError: the bytes are no trace, or a damaged one.
+        """
+        return cls._of(file.from_bytes(data), "the trace")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Trace:
+        """Read a trace file, gzipped or not.
+
+        A file that was cut off is read up to its last whole line, with a ``TruncatedTraceWarning``.
+
+        Raises:
+            TraceFileError: the file is not there, or cannot be read.
+            TraceFormatError: it is no trace, of a newer version, or damaged; the message says where.
+        """
+        return cls._of(file.read(path), os.fspath(path))
+
+    @classmethod
+    def _of(cls, parts: file.Parts, name: str) -> Trace:
+        trace = cls(parts.info, parts.start, parts.batches, truncated=parts.truncated)
+        if parts.truncated:
+            warnings.warn(
+                f"{name} is cut off behind line {len(parts.batches) + 2}, in step {trace.last_step} or later",
+                TruncatedTraceWarning,
+                stacklevel=3,
+            )
+        return trace
