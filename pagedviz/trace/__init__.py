@@ -2,7 +2,7 @@
 
 from pagedviz.trace.history import MemoryPoint, memory_history
 from pagedviz.trace.invariants import contradictions
-from pagedviz.trace.recorder import Lines, Recordable, Recording, record
+from pagedviz.trace.recorder import Lines, Recordable, Recorder, record
 from pagedviz.trace.reducer import apply, apply_batch
 from pagedviz.trace.replay import Replay
 from pagedviz.trace.state import Block, Counters, MemoryUse, Request, Sequence, State
@@ -15,7 +15,7 @@ __all__ = [
     "MemoryPoint",
     "MemoryUse",
     "Recordable",
-    "Recording",
+    "Recorder",
     "Replay",
     "Request",
     "Sequence",

@@ -39,8 +39,8 @@ class Lines(NamedTuple):
     data: bytes
 
 
-class Recording:
-    """What an engine did since ``start``. ``record`` makes and stops one; or do so yourself."""
+class Recorder:
+    """What an engine did since ``start``. ``record`` makes and closes one; or do so yourself."""
 
     def __init__(self, engine: Recordable) -> None:
         self.info = engine.info
@@ -97,19 +97,19 @@ class Recording:
         """The whole trace as it is in a file, not compressed."""
         return self.snapshot().data
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """Record no more; what is here stays."""
         self._unsubscribe()
 
 
 @contextmanager
-def record(engine: Recordable) -> Iterator[Recording]:
+def record(engine: Recordable) -> Iterator[Recorder]:
     """Record an engine while the block runs, from the state in which it is now.
 
     Enter it where the engine does not step at the same moment: on its own thread, or while it is paused.
     """
-    recording = Recording(engine)
+    recording = Recorder(engine)
     try:
         yield recording
     finally:
-        recording.stop()
+        recording.close()
