@@ -87,11 +87,14 @@ def _attend_range(
     stats[:, 1] = 0.0
     for start in range(first, last, TILE):
         length = min(TILE, last - start)
+        block, offset = table[start // block_size], start % block_size
         for t in range(length):
-            block, offset = table[(start + t) // block_size], (start + t) % block_size
+            if offset == block_size:
+                block, offset = table[(start + t) // block_size], 0
             for d in range(head_dim):  # converted once, used by every query head of the group
                 k[t, d] = _to_float32(key_cache[block, offset, head, d])
                 v[t, d] = _to_float32(value_cache[block, offset, head, d])
+            offset += 1
         for g in range(group):
             old_max = stats[g, 0]
             new_max = old_max
