@@ -1,0 +1,268 @@
+"""A background thread that takes steps: it decides when one is taken, and what state the run is in.
+
+What a step is, the ``Work`` knows; who watches, the listeners. The session puts an engine here.
+
+Two locks, always taken in this order: the turn is held during a step, so for as long as one takes;
+``_control`` guards the flags and is only ever held for microseconds. Commands take the second one alone,
+because they arrive on any thread and must not wait for a step.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from typing import Literal, Protocol
+
+RunState = Literal["ready", "running", "paused", "finished", "stopped", "failed"]
+Command = Literal["pause", "step", "resume", "stop"]
+Listener = Callable[[bool], None]
+"""Called between two steps when there is news; True if it cannot wait."""
+
+NOTHING_TO_DO = "There is nothing to generate: submit a request first."
+_PATIENCE_AT_EXIT_S = 10.0
+_Order = Literal["tell", "step", "stop"]
+_log = logging.getLogger(__name__)
+
+
+class Work(Protocol):
+    """What is stepped. No two of its methods are ever called at the same time."""
+
+    def pending(self) -> bool:
+        """Whether there is anything left to do."""
+
+    def step(self) -> None:
+        """Do the next piece."""
+
+    def abandon(self) -> None:
+        """Give up what is left."""
+
+
+class Stepper:
+    """Steps its work in the background, and can be paused, stepped, resumed and stopped at any time.
+
+    The thread ends when no work is left. Anyone may read ``state``, ``message``, ``error`` and ``commands``.
+    """
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self.state: RunState = "ready"
+        self.message = ""
+        self.error: BaseException | None = None
+        self.commands = 0
+        self._listeners: list[Listener] = []
+        self._turn = threading.RLock()
+        self._control = threading.Condition()
+        self._thread: threading.Thread | None = None
+        # What the thread is to do next. `_guests` are other threads that wait for their turn: by the lock
+        # alone the stepping thread, which asks for it again at once, could keep them out for many steps.
+        self._go = False
+        self._stopping = False
+        self._owed = 0
+        self._stepping = False
+        self._guests = 0
+        self._questions: list[Callable[[], None]] = []
+        self._told = self._news()
+
+    # -- for any thread ----------------------------------------------------------------------------------
+
+    @property
+    def alive(self) -> bool:
+        """Whether there is a thread; it may stand still."""
+        return self._thread is not None
+
+    def take(self, command: Command, *, of_view: bool = False) -> None:
+        """Take a command without waiting for a step; listeners hear what came of it."""
+        with self._control:
+            self.commands += of_view
+            if command == "pause":
+                self._go, self._owed = False, 0
+            elif command == "stop":
+                self._stopping = self.alive
+            elif not self.alive and self.state in ("finished", "stopped"):
+                self.message = NOTHING_TO_DO
+            else:
+                self.begin(steps=int(command == "step"))
+            self._control.notify_all()
+            if self.alive:
+                return  # it sees that there is news
+        with self.turn():
+            if command == "stop" and self.state in ("ready", "failed"):
+                self._obey("stop")
+            else:
+                self.tell(urgent=True)
+
+    def begin(self, *, steps: int = 0) -> None:
+        """Run, or take this many steps more and then stand."""
+        with self._control:
+            self._go = steps == 0
+            self._owed = self._owed + steps if steps else 0
+            if self._go or not self.alive:
+                self.state, self.message, self.error = ("running" if self._go else "paused"), "", None
+            if not self.alive:
+                # A thread that still computes while the interpreter goes down can crash it.
+                atexit.register(self._exit)
+                self._stopping = False
+                self._thread = threading.Thread(target=self._run, name="pagedviz-engine", daemon=True)
+                self._thread.start()
+            self._control.notify_all()
+
+    def has_work(self) -> None:
+        """There is work again: go on if it only ran out. A stopped or failed run waits for a person."""
+        with self._control:
+            if self.state == "finished" and self._go:
+                self.begin()
+            elif not self.alive:
+                self._rest("ready")
+
+    def await_rest(self) -> None:
+        """Return when no step is in progress and none is owed."""
+        self._wait(
+            lambda: not self.alive or (self.state == "paused" and not self._owed and not self._stepping)
+        )
+
+    def await_end(self, timeout: float | None = None) -> None:
+        """Return when there is no thread, or after ``timeout`` seconds."""
+        self._wait(lambda: not self.alive, timeout)
+
+    def watch(self, listener: Listener) -> Callable[[], None]:
+        """Call ``listener`` from now on; returns the function that ends it."""
+        self._listeners.append(listener)
+
+        def unwatch() -> None:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+        return unwatch
+
+    def ask(self, question: Callable[[], None]) -> None:
+        """Call ``question`` between two steps: on the stepping thread, or at once if there is none."""
+        with self._control:
+            if self.alive:
+                self._questions.append(question)
+                self._control.notify_all()
+                return
+        with self.turn():
+            self._blame_view(question)
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """The work for the caller alone, after the step in progress."""
+        with self._control:
+            self._guests += 1
+        try:
+            with self._turn:
+                yield
+        finally:
+            with self._control:
+                self._guests -= 1
+                self._control.notify_all()
+
+    def tell(self, *, urgent: bool) -> None:
+        """Call the listeners. The caller has the turn. A change of state, message or commands is urgent."""
+        urgent = urgent or self._news() != self._told
+        self._told = self._news()
+        for listener in tuple(self._listeners):
+            if not self._blame_view(listener, urgent):
+                self._listeners.remove(listener)
+
+    # -- the thread --------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            order = self._order()
+            with self._turn:
+                if not self._obey(order):
+                    return
+
+    def _order(self) -> _Order:
+        """Wait until there is something to do, and say what."""
+        with self._control:
+            self._stepping = False
+            while True:
+                if self._stopping:
+                    return "stop"
+                may_step = self._go or self._owed > 0
+                if not may_step:
+                    self.state = "paused"
+                if self._questions or self._news() != self._told:
+                    return "tell"
+                if may_step and not self._guests:
+                    self._owed -= 0 if self._go else 1
+                    self._stepping = True
+                    return "step"
+                self._control.notify_all()
+                self._control.wait()
+
+    def _obey(self, order: _Order) -> bool:
+        """Do it, and return False if that was the end of the run. The caller has the turn."""
+        try:
+            if order == "tell":
+                self._answer()
+                self.tell(urgent=True)
+                return True
+            if order == "stop":
+                self._work.abandon()
+                self._end("stopped")
+                return False
+            if not self._work.pending():
+                self._end("finished", NOTHING_TO_DO)
+                return False
+            self._work.step()
+            if not self._work.pending():
+                self._end("finished")
+                return False
+        except BaseException as error:  # noqa: BLE001 - a thread has nobody to raise to; who waits for it will
+            self._end("failed", f"{type(error).__name__}: {error}", error)
+            return False
+        # Single steps are shown at once; of many in a row only the last has to be.
+        self.tell(urgent=not self._go and not self._owed)
+        return True
+
+    def _end(self, state: RunState, message: str = "", error: BaseException | None = None) -> None:
+        with self._control:
+            # Out of work is not the end of the wish to run: `has_work` goes on as before.
+            self._go = self._go and state == "finished"
+            self._stopping, self._owed, self._stepping = False, 0, False
+            self._rest(state, message, error)
+            self._thread = None
+            atexit.unregister(self._exit)
+            self._control.notify_all()
+        self._answer()
+        self.tell(urgent=True)
+
+    def _answer(self) -> None:
+        with self._control:
+            questions, self._questions = self._questions, []
+        for question in questions:
+            self._blame_view(question)
+
+    def _blame_view(self, call: Callable[..., None], *args: object) -> bool:
+        """Call a view. Its error is not the work's: it is logged and shown, and the run goes on."""
+        try:
+            call(*args)
+        except Exception as error:  # noqa: BLE001 - whatever a view raises
+            _log.exception("A view failed")
+            self.message = f"A view failed: {type(error).__name__}: {error}"
+            return False
+        return True
+
+    def _rest(self, state: RunState, message: str = "", error: BaseException | None = None) -> None:
+        self.state, self.message, self.error = state, message, error
+
+    def _news(self) -> tuple[object, ...]:
+        return self.state, self.message, self.commands
+
+    def _wait(self, condition: Callable[[], bool], timeout: float | None = None) -> None:
+        if threading.current_thread() is not self._thread:  # a listener that pauses must not wait for itself
+            with self._control:
+                self._control.wait_for(condition, timeout)
+
+    def _exit(self) -> None:
+        with self._control:
+            self._listeners.clear()  # their sockets may be gone
+            self._stopping = True
+            self._control.notify_all()
+            self._control.wait_for(lambda: not self.alive, _PATIENCE_AT_EXIT_S)
