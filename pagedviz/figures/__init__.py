@@ -1,0 +1,9 @@
+"""Pictures of a state or a trace, as pure functions. plotly is imported when a plotly figure is asked for."""
+
+from pagedviz.figures.block_map import block_map
+from pagedviz.figures.memory_timeline import memory_timeline
+from pagedviz.figures.picture import picture
+from pagedviz.figures.summary import memory_summary, summary
+from pagedviz.figures.theme import Theme, theme
+
+__all__ = ["Theme", "block_map", "memory_summary", "memory_timeline", "picture", "summary", "theme"]

@@ -1,0 +1,58 @@
+"""Memory over the steps of a trace, as a plotly figure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pagedviz.figures.strip import thin
+from pagedviz.figures.theme import theme
+from pagedviz.trace import MemoryPoint, Trace, memory_history
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+_MOST_POINTS = 4000
+
+
+def memory_timeline(trace: Trace, tier: str = "device") -> go.Figure:
+    """Token slots used, wasted and free over the steps, stacked; marks for preemption and copy-on-write."""
+    import plotly.graph_objects as go
+
+    points = thin(memory_history(trace, tier), _MOST_POINTS)
+    steps = [point.step for point in points]
+    figure = go.Figure()
+    for key in ("used", "waste", "free"):
+        figure.add_scatter(
+            x=steps,
+            y=[getattr(point.use, key) for point in points],
+            name=theme().label(key),
+            stackgroup="slots",
+            line={"width": 0, "shape": "hv"},
+            fillcolor=theme().memory[key],
+            opacity=0.2 if key == "free" else 1,
+            hovertemplate=f"%{{y:,}} {theme().label(key)}<extra></extra>",
+        )
+    _add_marks(figure, points, "preempted", "triangle-down")
+    _add_marks(figure, points, "copied", "diamond")
+    figure.update_layout(
+        title=f"{theme().label('timeline')}: {theme().tier(tier, trace.info)}",
+        xaxis_title=theme().label("step"),
+        yaxis_title=theme().label("slots"),
+        hovermode="x unified",
+        template="plotly_white",
+    )
+    return figure
+
+
+def _add_marks(figure: go.Figure, points: list[MemoryPoint], key: str, symbol: str) -> None:
+    marked = [point for point in points if getattr(point, key)]
+    if marked:
+        figure.add_scatter(
+            x=[point.step for point in marked],
+            y=[point.use.used + point.use.waste for point in marked],
+            customdata=[getattr(point, key) for point in marked],
+            mode="markers",
+            name=theme().label(key),
+            marker={"symbol": symbol, "size": 10, "color": theme().marks[key], "line": {"width": 1}},
+            hovertemplate=f"%{{customdata}} {theme().label(key)}<extra></extra>",
+        )
