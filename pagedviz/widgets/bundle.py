@@ -1,0 +1,70 @@
+"""The linker: turns the ES modules of ``static/`` into the one module that anywidget and the HTML page take.
+
+It knows the form our modules keep (imports of ``./name.js`` at the top, names that are unique in all of them)
+and refuses anything else. Comments and indentation stay in the sources: the text travels to the browser with
+every widget. It knows nothing about what the modules do.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from pathlib import Path
+
+STATIC = Path(__file__).parent / "static"
+THEME = Path(__file__).parent.parent / "figures" / "theme.json"
+ENTRY = "index.js"
+
+_IMPORT = re.compile(r'^import\s+\{[^}]*\}\s+from\s+"\./([\w.]+)";\n', re.MULTILINE)
+_DECLARED = re.compile(r"^(?:export )?(?:async )?(?:const|let|class|function\*?) (\w+)", re.MULTILINE)
+_ASIDE = re.compile(r"^[ ]*/\*\*[\s\S]*?\*/\n|^[ ]*//.*\n|^[ ]+", re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=const|let|class|function|async)", re.MULTILINE)
+
+
+def _sources(name: str, seen: dict[str, str], root: Path) -> dict[str, str]:
+    """The modules that ``name`` needs, itself last, each after those it imports."""
+    if name in seen:
+        return seen
+    source = (root / name).read_text(encoding="utf-8")
+    seen[name] = ""  # stops a cycle; its place in the order is set below
+    for needed in _IMPORT.findall(source):
+        _sources(needed, seen, root)
+    del seen[name]
+    seen[name] = source
+    return seen
+
+
+def link(root: Path = STATIC, entry: str = ENTRY) -> str:
+    """The modules below ``root`` that ``entry`` needs, as one.
+
+    Raises:
+        ValueError: two modules declare the same name, or one imports in a form that the linker does not know.
+    """
+    owners: dict[str, str] = {}
+    parts = []
+    for name, source in _sources(entry, {}, root).items():
+        text = source
+        if name == "theme.js":
+            text = f"const THEME = {json.dumps(json.loads(THEME.read_bytes()), separators=(',', ':'))};\n"
+        text = _EXPORT.sub("", _IMPORT.sub("", text))
+        if re.search(r"^import\b", text, re.MULTILINE):
+            raise ValueError(f"{name} imports in a form that the linker does not know")
+        for declared in _DECLARED.findall(text):
+            if declared in owners:
+                raise ValueError(f"{name} and {owners[declared]} both declare {declared}")
+            owners[declared] = name
+        parts.append(f"// {name}\n{_ASIDE.sub('', text).strip()}\n")
+    return "\n".join(parts)
+
+
+@functools.cache
+def bundle() -> str:
+    """The dashboard as one ES module: ``export default {render}`` for anywidget, ``mount`` for pages."""
+    return link()
+
+
+@functools.cache
+def stylesheet() -> str:
+    """The dashboard's CSS."""
+    return (STATIC / "dashboard.css").read_text(encoding="utf-8")

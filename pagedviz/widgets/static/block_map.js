@@ -1,0 +1,170 @@
+/**
+ * The block map: one cell a block, from 8 to 131,072 of them. What a cell looks like is decided in `cells.js`; here is where it is,
+ * what the mouse and the keyboard do with it, and when it is drawn.
+ */
+import { MODES, drawCells, layoutOf } from "./cells.js";
+import { css, h, legendItem, onScale, ownerColour, panel, setAttribute, setLegend, setText } from "./dom.js";
+import { describeBlock, letterOf } from "./describe.js";
+import { THEME } from "./theme.js";
+
+const MAX_HEIGHT = 300;
+const KEYS = { ArrowRight: 1, ArrowLeft: -1 };
+
+/** One tier's canvas. */
+function createTierMap(tier, store, tooltip, getMode) {
+  const canvas = h("canvas", { class: "pv-map", role: "img", tabindex: "0" });
+  const speech = h("span", { class: "pv-speech", "aria-live": "polite" });
+  const root = h("div", { class: "pv-tier", "data-tier": tier }, canvas, speech);
+  let layout = null;
+  let focused = 0;
+  let buffer = null;
+
+  const count = () => store.state?.num_blocks.get(tier) ?? 0;
+  const blockAt = (event) => {
+    const box = canvas.getBoundingClientRect();
+    const x = Math.floor((event.clientX - box.left) / layout.pitch);
+    const y = Math.floor((event.clientY - box.top) / layout.pitch);
+    const block = y * layout.columns + x;
+    return x >= 0 && x < layout.columns && y >= 0 && block < count() ? block : null;
+  };
+  const centre = (block) => {
+    const box = canvas.getBoundingClientRect();
+    return [box.left + ((block % layout.columns) + 0.5) * layout.pitch, box.top + (Math.floor(block / layout.columns) + 0.5) * layout.pitch];
+  };
+  const pointAt = (block) => {
+    focused = block;
+    store.hover({ tier, block });
+    const text = describeBlock(store.state, tier, block);
+    setText(speech, text);
+    tooltip.show(text, ...centre(block));
+  };
+
+  canvas.addEventListener("pointermove", (event) => {
+    if (!layout) return;
+    const block = blockAt(event);
+    if (block === null) return leave();
+    store.hover({ tier, block });
+    tooltip.show(describeBlock(store.state, tier, block), event.clientX, event.clientY);
+  });
+  const leave = () => {
+    store.hover(null);
+    tooltip.hide();
+  };
+  canvas.addEventListener("pointerleave", leave);
+  canvas.addEventListener("blur", leave);
+  canvas.addEventListener("click", (event) => {
+    const block = layout && blockAt(event);
+    if (block === null) return;
+    focused = block;
+    store.pin({ tier, block });
+  });
+  canvas.addEventListener("focus", () => layout && canvas.matches(":focus-visible") && pointAt(Math.min(focused, count() - 1)));
+  canvas.addEventListener("keydown", (event) => {
+    if (!layout) return;
+    const { columns } = layout;
+    const last = count() - 1;
+    const target = KEYS[event.key] !== undefined ? focused + KEYS[event.key]
+      : event.key === "ArrowDown" ? focused + columns
+      : event.key === "ArrowUp" ? focused - columns
+      : event.key === "Home" ? 0
+      : event.key === "End" ? last : null;
+    if (target !== null) {
+      if (target >= 0 && target <= last) pointAt(target);
+    } else if (event.key === "Enter" || event.key === " ") {
+      store.pin({ tier, block: focused });
+    } else if (event.key === "Escape") {
+      store.pin(null);
+    } else return;
+    event.preventDefault();
+    event.stopPropagation();
+  });
+
+  function draw({ state, links, palette, width, ratio }) {
+    layout = layoutOf(count(), width, MAX_HEIGHT, ratio);
+    const { deviceWidth, deviceHeight } = layout;
+    if (canvas.width !== deviceWidth || canvas.height !== deviceHeight || !buffer) {
+      canvas.width = deviceWidth;
+      canvas.height = deviceHeight;
+      canvas.style.width = `${deviceWidth / ratio}px`;
+      canvas.style.height = `${deviceHeight / ratio}px`;
+      buffer = canvas.getContext("2d").createImageData(deviceWidth, deviceHeight);
+    }
+    drawCells(canvas.getContext("2d"), buffer, layout, { state, tier, mode: getMode(), palette });
+    outline(canvas.getContext("2d"), layout, links, palette, ratio);
+    const held = state.blocks.get(tier)?.size ?? 0;
+    setAttribute(canvas, "aria-label", `Block map, ${tier} tier: ${held} of ${count()} blocks are held. Arrow keys move from block to block.`);
+  }
+
+  function outline(context, { columns, pitch }, links, palette, ratio) {
+    for (const key of links.blocks) {
+      if (!key.startsWith(`${tier}:`)) continue;
+      const block = Number(key.slice(tier.length + 1));
+      const size = Math.max(pitch, 7) * ratio;
+      const x = (block % columns) * pitch * ratio;
+      const y = Math.floor(block / columns) * pitch * ratio;
+      context.lineWidth = 4 * ratio;
+      context.strokeStyle = css(palette.ground);
+      context.strokeRect(x, y, size, size);
+      context.lineWidth = 2 * ratio;
+      context.strokeStyle = css(palette.text);
+      context.strokeRect(x, y, size, size);
+    }
+  }
+  return { root, draw };
+}
+
+function modeLegend(mode, state) {
+  const { labels } = THEME;
+  const marks = [
+    legendItem(labels.shared, { swatch: "pv-dot" }),
+    legendItem(`${labels.copied} (last ${THEME.copied_steps} steps)`, { swatch: "pv-diagonal" }),
+    legendItem(`part full: K and V up to this height`, { swatch: "pv-half" }),
+    legendItem(labels.free, { swatch: "pv-empty" }),
+  ];
+  if (mode === "owner") {
+    const alive = [...state.sequences.values()].filter((s) => [...s.tables.values()].some((table) => table.length)).map((s) => s.id);
+    const owners = alive.slice(0, 8).map((id) => legendItem(letterOf(id), { colour: ownerColour(id) }));
+    if (alive.length > 8) owners.push(h("span", {}, `and ${alive.length - 8} more`));
+    return [...owners, ...marks];
+  }
+  if (mode === "state") return [...Object.entries(THEME.states).map(([name, colour]) => legendItem(labels[name], { colour })), ...marks.slice(0, 2), marks[3]];
+  const scale = MODES[mode].scale;
+  const bar = h("i", { class: "pv-scale", "aria-hidden": "true" });
+  bar.style.background = `linear-gradient(90deg, ${[0, 0.25, 0.5, 0.75, 1].map((at) => css(onScale(THEME[scale], at))).join(", ")})`;
+  return [h("span", { class: "pv-legend-item" }, MODES[mode].low, bar, MODES[mode].high), ...marks];
+}
+
+export function createBlockMap(store, tooltip) {
+  const view = panel("block-map", THEME.labels.block_map);
+  let mode = "owner";
+  const select = h("select", { class: "pv-select", "aria-label": "Colour of the blocks", "data-testid": "colour-mode" },
+    ...Object.keys(MODES).map((name) => h("option", { value: name }, THEME.modes[name])));
+  view.head.append(h("label", { class: "pv-tool" }, "colour", select));
+  select.addEventListener("change", () => {
+    mode = select.value;
+    store.touch();
+  });
+  /** @type {Map<string, ReturnType<typeof createTierMap>>} */
+  const maps = new Map();
+
+  function draw(scene) {
+    const { state, links } = scene;
+    const tiers = [...state.num_blocks].filter(([, count]) => count > 0).map(([tier]) => tier);
+    if (tiers.join() !== [...maps.keys()].join()) {
+      maps.clear();
+      for (const tier of tiers) maps.set(tier, createTierMap(tier, store, tooltip, () => mode));
+      view.body.replaceChildren(...[...maps.values()].map((map) => map.root));
+    }
+    const width = view.body.clientWidth;
+    if (width < 16) return;
+    for (const map of maps.values()) map.draw({ ...scene, width });
+    const place = scene.engine?.simulated ? `${THEME.labels.tiers.device} (${THEME.labels.simulated})` : THEME.labels.tiers.device;
+    setText(view.note, `${place}, ${(state.num_blocks.get("device") ?? 0).toLocaleString("en")} blocks of ${state.block_size} slots`);
+    setAttribute(view.root, "data-block", links.first?.block);
+    setAttribute(view.root, "data-blocks", links.blocks.size ? [...links.blocks].join(" ") : null);
+    const owners = mode === "owner" ? [...state.sequences.values()].map((s) => ([...s.tables.values()].some((t) => t.length) ? s.id : "")).join() : "";
+    setLegend(view.legend, `${mode}/${owners}`, () => modeLegend(mode, state));
+  }
+  return { root: view.root, draw };
+}
+

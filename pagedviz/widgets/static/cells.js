@@ -1,0 +1,141 @@
+/**
+ * What a block looks like: colour by mode, and texture for every state, so that nothing depends on colour alone. Cells are written as
+ * pixels into an ImageData, which costs a few milliseconds for 131,072 of them; letters come on top where cells are large enough.
+ */
+import { css, isDark, mix, onScale, parseHex } from "./dom.js";
+import { letterOf } from "./describe.js";
+import { THEME } from "./theme.js";
+
+const MAX_PITCH = 34;
+const owners = THEME.owners.map(parseHex);
+const states = Object.fromEntries(Object.entries(THEME.states).map(([name, hex]) => [name, parseHex(hex)]));
+const viridis = Array.from({ length: 65 }, (_, i) => onScale(THEME.viridis, i / 64));
+const cividis = Array.from({ length: 65 }, (_, i) => onScale(THEME.cividis, i / 64));
+
+const isShared = (block) => block.holders.length > 1;
+const isCopied = (block, step) => block.copied_from >= 0 && step - block.born < THEME.copied_steps;
+
+/** Ages span many orders: 1 step, 10, 100, 1000. */
+const ageShare = (age) => Math.min(1, Math.log10(1 + age) / 3);
+
+/** Colour modes: `colour` of a held block, and the text that a large cell shows. */
+export const MODES = {
+  owner: { colour: (block) => owners[(block.holders[0]?.[0] ?? 0) % owners.length], text: (block) => (block.holders.length ? letterOf(block.holders[0][0]) : "") },
+  state: {
+    colour: (block, state) =>
+      states[isCopied(block, state.step) ? "copied" : isShared(block) ? "shared" : block.fill === state.block_size ? "full" : "filling"],
+    text: () => "",
+  },
+  refcount: {
+    scale: "viridis", low: "1", high: "8 or more",
+    colour: (block) => viridis[Math.round((64 * Math.min(7, Math.max(0, block.holders.length - 1))) / 7)],
+    text: (block) => String(block.holders.length),
+  },
+  fill: {
+    scale: "cividis", low: "empty", high: "full",
+    colour: (block, state) => cividis[Math.round((64 * block.fill) / state.block_size)],
+    text: (block) => String(block.fill),
+  },
+  age: {
+    scale: "viridis", low: "new", high: "1000 steps or more",
+    colour: (block, state) => viridis[Math.round(64 * ageShare(state.step - block.born))],
+    text: (block, state) => String(state.step - block.born),
+  },
+};
+
+/**
+ * Where cells are: as large as fits into the width and, while they can shrink, the height.
+ * @returns {{columns: number, pitch: number, step: number, size: number, deviceWidth: number, deviceHeight: number}} `pitch` in CSS pixels,
+ *   `step` (from cell to cell) and `size` (of a cell) in the canvas's own
+ */
+export function layoutOf(count, width, maxHeight, ratio) {
+  const smallest = Math.max(1, Math.round(ratio));
+  let step = Math.min(Math.round(MAX_PITCH * ratio), Math.max(smallest, Math.floor(Math.sqrt((width * maxHeight) / Math.max(1, count)) * ratio) + 1));
+  const rows = () => Math.ceil(count / Math.max(1, Math.floor((width * ratio) / step)));
+  while (step > smallest && rows() * step > maxHeight * ratio) step -= 1;
+  const columns = Math.max(1, Math.min(count, Math.floor((width * ratio) / step)));
+  const gap = step >= 20 * ratio ? 3 * ratio : step >= 9 * ratio ? 2 * ratio : step >= 4 * ratio ? ratio : 0;
+  return {
+    columns, step, pitch: step / ratio, size: step - Math.round(gap),
+    deviceWidth: columns * step, deviceHeight: Math.max(1, Math.ceil(count / columns)) * step,
+  };
+}
+
+const pack = ([r, g, b]) => ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
+
+/** Draw all cells of a tier. @param {ImageData} image a buffer of the canvas's size, reused */
+export function drawCells(context, image, layout, { state, tier, mode, palette }) {
+  const pixels = new Uint32Array(image.data.buffer);
+  const { columns, step, size } = layout;
+  const count = state.num_blocks.get(tier) ?? 0;
+  const held = state.blocks.get(tier) ?? new Map();
+  const stride = image.width;
+  pixels.fill(pack(palette.ground));
+  const fillRows = (x, y, width, rows, value) => {
+    for (let row = y; row < y + rows; row++) pixels.fill(value, row * stride + x, row * stride + x + width);
+  };
+  // Free cells: an empty box. Tiny ones are one tone.
+  const line = pack(palette.line);
+  const empty = pack(palette.cell);
+  for (let id = 0; id < count; id++) {
+    if (held.has(id)) continue;
+    const x = (id % columns) * step;
+    const y = Math.floor(id / columns) * step;
+    fillRows(x, y, size, size, size >= 5 ? line : empty);
+    if (size >= 5) fillRows(x + 1, y + 1, size - 2, size - 2, empty);
+  }
+  const { colour } = MODES[mode];
+  for (const [id, block] of held) {
+    const x = (id % columns) * step;
+    const y = Math.floor(id / columns) * step;
+    const main = colour(block, state);
+    const filled = size < 4 ? size : Math.max(block.fill ? 1 : 0, Math.round((size * block.fill) / state.block_size));
+    fillRows(x, y, size, size - filled, pack(mix(palette.ground, main, 0.3)));
+    fillRows(x, y + size - filled, size, filled, pack(main));
+    if (size >= 4) texture(fillRows, x, y, size, block, state, main, mode);
+  }
+  context.putImageData(image, 0, 0);
+  if (layout.pitch >= 15) letters(context, layout, held, state, mode, palette);
+}
+
+function texture(fillRows, x, y, size, block, state, main, mode) {
+  const ink = pack(mix(main, isDark(main) ? [255, 255, 255] : [0, 0, 0], 0.75));
+  const round = mode === "owner" ? Math.floor((block.holders[0]?.[0] ?? 0) / owners.length) : 0;
+  if (round && size >= 8) {
+    const soft = pack(mix(main, isDark(main) ? [255, 255, 255] : [0, 0, 0], 0.3));
+    for (let at = 2; at < size; at += 4) {
+      if (round % 3 !== 2) fillRows(x, y + at, size, 1, soft);
+      if (round % 3 !== 1) fillRows(x + at, y, 1, size, soft);
+    }
+  }
+  if (isCopied(block, state.step)) {
+    const thick = Math.max(1, Math.round(size / 12));
+    for (let i = 0; i < size; i++) fillRows(x + Math.min(i, size - thick), y + size - 1 - i, thick, 1, ink);
+  }
+  if (isShared(block)) {
+    const dot = Math.max(2, Math.round(size / 4.5));
+    const edge = size >= 12 ? Math.max(1, Math.round(size / 10)) : Math.floor((size - dot) / 2);
+    const top = y + edge;
+    const left = x + size - edge - dot;
+    for (let row = 0; row < dot; row++) {
+      const inset = dot >= 4 && (row === 0 || row === dot - 1) ? 1 : 0;
+      fillRows(left + inset, top + row, dot - 2 * inset, 1, ink);
+    }
+  }
+}
+
+function letters(context, { columns, step, size }, held, state, mode, palette) {
+  const { text, colour } = MODES[mode];
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  for (const [id, block] of held) {
+    const word = text(block, state);
+    if (!word || word.length > 3) continue;
+    const main = colour(block, state);
+    // Letters stand in the lower half, so the half-filled part decides their colour.
+    const ground = block.fill / state.block_size > 0.4 ? main : mix(palette.ground, main, 0.3);
+    context.font = `600 ${Math.round(size * (word.length > 2 ? 0.36 : 0.46))}px system-ui, sans-serif`;
+    context.fillStyle = css(isDark(ground) ? [255, 255, 255] : [17, 17, 17]);
+    context.fillText(word, (id % columns) * step + size / 2, Math.floor(id / columns) * step + size * 0.58);
+  }
+}

@@ -1,0 +1,62 @@
+/** Pause, Step, Resume, Stop, and the line that says how the run is. */
+import { h, setAttribute, setText } from "./dom.js";
+import { rateText } from "./counters.js";
+import { THEME } from "./theme.js";
+
+/** name -> [label, explanation, in which states it can be pressed] */
+const COMMANDS = {
+  pause: ["Pause", "Stop after the step that is under way", ["running"]],
+  step: ["Step", "Run exactly one step", ["paused", "ready"]],
+  resume: ["Resume", "Go on generating", ["paused", "ready"]],
+  stop: ["Stop", "End the run", ["running", "paused", "ready"]],
+};
+
+const DOING = { pause: "pausing…", step: "stepping…", resume: "resuming…", stop: "stopping…" };
+const BUSY = {
+  pause: "kernel busy: a cell is running; the pause applies when it ends",
+  step: "kernel busy: a cell is running; the step applies when it ends",
+  resume: "kernel busy: a cell is running; the run goes on when it ends",
+  stop: "kernel busy: a cell is running; the stop applies when it ends",
+};
+
+/** What the status line says. @returns {string} */
+export function statusText(feed) {
+  const { status, pending, busy, error } = feed;
+  if (error) return `the trace cannot be followed further: ${error}`;
+  if (pending) return busy ? BUSY[pending.cmd] : DOING[pending.cmd];
+  if (!status) return "waiting for the kernel…";
+  const state = THEME.states_of_run[status.state] ?? status.state;
+  if (!status.live) return status.message || "recorded run";
+  return status.message ? `${state}: ${status.message}` : state;
+}
+
+export function createControls(store) {
+  const buttons = Object.entries(COMMANDS).map(([cmd, [label, title]]) =>
+    h("button", { type: "button", class: `pv-button pv-button-${cmd}`, title, "data-testid": cmd, onclick: () => store.feed.command(cmd) },
+      h("i", { class: `pv-icon pv-icon-${cmd}`, "aria-hidden": "true" }), label));
+  const group = h("div", { class: "pv-buttons", role: "group", "aria-label": "Run" }, ...buttons);
+  const status = h("span", { class: "pv-status", "data-testid": "status", role: "status", "aria-live": "polite" });
+  const model = h("strong", { class: "pv-model" });
+  const step = h("span", { class: "pv-fact" });
+  const rate = h("span", { class: "pv-fact" });
+  const place = h("span", { class: "pv-fact pv-place" });
+  const root = h("header", { class: "pv-header" }, model, step, rate, place, h("span", { class: "pv-space" }), status, group);
+
+  function draw({ run, engine, rate: perSecond }) {
+    const { feed } = store;
+    setText(model, engine?.model ?? "pagedviz");
+    setText(step, run?.state ? `step ${run.state.step.toLocaleString("en")}` : "");
+    setText(rate, run?.state ? `${rateText(perSecond)} tok/s` : "");
+    setText(place, engine ? `${engine.device}${engine.simulated ? `: device (${THEME.labels.simulated})` : ""}` : "");
+    setText(status, statusText(feed));
+    setAttribute(status, "data-busy", feed.busy ? "" : null);
+    setAttribute(status, "data-failed", feed.error || feed.status?.state === "failed" ? "" : null);
+    group.hidden = feed.status ? !feed.status.live : false;
+    // While a command is on its way the run is taken to be where the person sent it.
+    const state = { pause: "paused", resume: "running", stop: "stopped" }[feed.pending?.cmd] ?? feed.status?.state;
+    Object.values(COMMANDS).forEach(([, , states], i) => {
+      buttons[i].disabled = !states.includes(state);
+    });
+  }
+  return { root, draw };
+}

@@ -1,0 +1,116 @@
+/** The whole: lays the panels out and draws what changed, once an animation frame and only while somebody can see it. */
+import { createBlockMap } from "./block_map.js";
+import { createBlockTables } from "./block_tables.js";
+import { createControls } from "./controls.js";
+import { createCounters } from "./counters.js";
+import { Tooltip, h, isDark, readPalette, setAttribute, toggle } from "./dom.js";
+import { createEvents } from "./events.js";
+import { Store } from "./store.js";
+import { THEME } from "./theme.js";
+import { createTimeline } from "./timeline.js";
+import { createTokens } from "./tokens.js";
+
+const PANELS = { block_map: createBlockMap, block_tables: createBlockTables, timeline: createTimeline, tokens: createTokens, events: createEvents };
+
+/** The attributes that tests and styles read. */
+function markRoot(root, store) {
+  const { feed, state } = store;
+  setAttribute(root, "data-step", state ? state.step : null);
+  setAttribute(root, "data-next-seq", state ? state.seq : null);
+  setAttribute(root, "data-state", feed.status?.state);
+  setAttribute(root, "data-frozen", feed.frozen ? "" : null);
+}
+
+/** Call `onChange` when the page's theme changes; returns the function that ends it. */
+function watchTheme(onChange) {
+  const observer = new MutationObserver(onChange);
+  for (const element of [document.body, document.documentElement]) {
+    observer.observe(element, { attributes: true, attributeFilter: ["class", "style", "data-jp-theme-light", "data-jp-theme-name", "data-theme"] });
+  }
+  const media = matchMedia("(prefers-color-scheme: dark)");
+  media.addEventListener("change", onChange);
+  return () => {
+    observer.disconnect();
+    media.removeEventListener("change", onChange);
+  };
+}
+
+/**
+ * Build a dashboard inside an element.
+ * @param {HTMLElement} element
+ * @param {{send: (message: object) => void, onMessage: (callback: Function) => () => void}} port
+ * @returns {() => void} takes it away again
+ */
+export function mount(element, port) {
+  const root = h("div", { class: "pagedviz", "data-testid": "pagedviz", "data-lm-suppress-shortcuts": "true" });
+  const store = new Store(port);
+  const tooltip = new Tooltip(root);
+  const controls = createControls(store);
+  const counters = createCounters();
+  const panels = Object.entries(PANELS).map(([name, create]) => ({ name, ...create(store, tooltip) }));
+  const switches = panels.map(({ name, root: panelRoot }) =>
+    toggle(THEME.labels[name], true, (isOn) => {
+      panelRoot.hidden = !isOn;
+      store.touch();
+    }, { "data-panel": name }));
+  const grid = h("div", { class: "pv-grid" }, ...panels.map((panel) => panel.root));
+  root.append(controls.root, counters.root, grid, h("footer", { class: "pv-switches", role: "group", "aria-label": "Panels shown" }, "panels", ...switches));
+  element.append(root);
+
+  let palette = null;
+  let frame = 0;
+  let isVisible = true;
+  let drawn = "";
+
+  function paint() {
+    frame = 0;
+    if (!isVisible || !root.isConnected) return;
+    const { run, state } = store;
+    if (!palette) {
+      palette = readPalette(root);
+      setAttribute(root, "data-theme", isDark(palette.ground) ? "dark" : "light");
+      palette = readPalette(root);
+    }
+    const ratio = Math.max(1, window.devicePixelRatio || 1);
+    const rate = run?.state ? run.history.rate() : 0;
+    const scene = { run, state, rate, ratio, palette, links: store.links, engine: run?.header?.engine };
+    controls.draw(scene);
+    if (!state) return;
+    counters.draw(scene);
+    for (const panel of panels) if (!panel.root.hidden) panel.draw(scene);
+  }
+  const schedule = () => {
+    frame ||= requestAnimationFrame(paint);
+  };
+  const onChange = () => {
+    markRoot(root, store);
+    const version = `${store.dataVersion}/${store.cursorVersion}`;
+    if (version !== drawn && isVisible) schedule();
+    drawn = version;
+  };
+  const unsubscribe = store.subscribe(onChange);
+  const unwatch = watchTheme(() => {
+    palette = null;
+    schedule();
+  });
+  const sizes = new ResizeObserver(schedule);
+  sizes.observe(root);
+  const sight = new IntersectionObserver(([entry]) => {
+    isVisible = entry.isIntersecting;
+    if (isVisible) schedule();
+  });
+  sight.observe(root);
+  // Keys pressed in here are ours: JupyterLab must not take them for its commands.
+  root.addEventListener("keydown", (event) => event.stopPropagation());
+  schedule();
+
+  return () => {
+    cancelAnimationFrame(frame);
+    unsubscribe();
+    unwatch();
+    sizes.disconnect();
+    sight.disconnect();
+    store.feed.end();
+    root.remove();
+  };
+}

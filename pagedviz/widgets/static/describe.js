@@ -1,0 +1,132 @@
+/** Plain English: one sentence for every event, one text for every block and token. Templates are in theme.json. */
+import { THEME } from "./theme.js";
+import { blockOf } from "./state.js";
+
+/** The letters that name a sequence: 0 -> A, 25 -> Z, 26 -> AA. */
+export function letterOf(sequence) {
+  let name = "";
+  for (let n = sequence + 1; n > 0; n = Math.floor((n - 1) / 26)) name = String.fromCharCode(65 + ((n - 1) % 26)) + name;
+  return name || String(sequence);
+}
+
+const CONTROL_NAMES = { "\n": "⏎", "\t": "⇥", "\r": "␍", " ": "␠" };
+
+/** Text with its control and direction characters made visible. Never HTML: callers set it as text. */
+export function visible(text) {
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g, (character) => {
+    if (CONTROL_NAMES[character]) return CONTROL_NAMES[character];
+    const code = character.charCodeAt(0);
+    return code < 32 ? String.fromCharCode(0x2400 + code) : `\\u${code.toString(16).padStart(4, "0")}`;
+  });
+}
+
+/** A token for the eye: its text, or its number when it has none. */
+export function tokenText(text, token) {
+  if (text === "") return `#${token}`;
+  return text.trim() === "" ? text.replace(/ /g, "␠").replace(/\n/g, "⏎").replace(/\t/g, "⇥") : visible(text);
+}
+
+export const plural = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
+
+export function range(first, count) {
+  return count === 1 ? `${first}` : `${first}–${first + count - 1}`;
+}
+
+function list(items, limit = 6) {
+  if (items.length > limit) return `${items.slice(0, limit).join(", ")} and ${items.length - limit} more`;
+  return items.length > 1 ? `${items.slice(0, -1).join(", ")} and ${items[items.length - 1]}` : (items[0] ?? "nobody");
+}
+
+export function durationText(us) {
+  if (us < 1000) return `${us} µs`;
+  return us < 1e6 ? `${(us / 1000).toFixed(us < 1e4 ? 1 : 0)} ms` : `${(us / 1e6).toFixed(1)} s`;
+}
+
+const reasonText = (reason) => THEME.reasons[reason] ?? reason.replace(/\.$/, "");
+
+/**
+ * What a sentence must know of the moment just before the event, for the kinds that need it: kept beside the event, because
+ * the state goes on. Null for all other kinds.
+ */
+export function contextOf(state, event) {
+  if (event.kind !== "BlockCopied") return null;
+  const holders = (blockOf(state, event.source, event.tier)?.holders ?? []).map(([sequence]) => sequence);
+  const scheduled = state.scheduled.find(([sequence]) => sequence === event.sequence);
+  const written = scheduled ? scheduled[1] : (state.sequences.get(event.sequence)?.computed ?? 0);
+  return { sharers: [...new Set([...holders, event.sequence])].sort((a, b) => a - b), position: written };
+}
+
+const FIELDS = {
+  StepStarted: (e) => ({
+    scheduled: e.scheduled.length
+      ? `it computes ${list(e.scheduled.map(([s, first, count]) => `${letterOf(s)} ${count > 1 ? "positions" : "position"} ${range(first, count)}`))}`
+      : "it has nothing to compute",
+  }),
+  StepFinished: (e) => ({
+    duration: durationText(e.duration_us), prefill: plural(e.prefill_tokens, "prefill token"), decode: plural(e.decode_tokens, "decode token"),
+  }),
+  KernelLaunched: (e) => ({ launches: plural(e.launches, "time"), blocks: plural(e.blocks_read, "block"), duration: durationText(e.duration_us) }),
+  RequestAdded: (e) => ({
+    prompt: plural(e.prompt.length, "token"), max_tokens: plural(e.max_tokens, "new token"),
+    sequences: `${e.sequences.length === 1 ? "sequence" : "sequences"} ${list(e.sequences.map(letterOf))}`,
+  }),
+  RequestPreempted: (e) => ({ blocks: plural(e.blocks_freed, "block"), tokens: plural(e.tokens_lost, "token") }),
+  SequenceForked: (e) => ({ child: letterOf(e.child), parent: letterOf(e.parent), tokens: plural(e.num_tokens, "token") }),
+  TokenAppended: (e) => ({ text: `“${tokenText(e.text, e.token)}”` }),
+  BlockAllocated: (e, { block_size }) => ({ positions: range(e.logical * block_size, block_size) }),
+  BlockFilled: (e, { block_size }) => ({ last: (e.logical + 1) * block_size - 1 }),
+  BlockShared: (e) => ({ refcount: plural(e.refcount, "table entry").replace("entrys", "entries") }),
+  BlockCopied: (e, { context }) => ({ sharers: list((context?.sharers ?? [e.sequence]).map(letterOf)), position: context?.position ?? "?" }),
+  BlockReleased: (e) => ({
+    others: e.refcount === 0 ? "nobody has it now" : e.refcount === 1 ? "one other still has it" : `${e.refcount} others still have it`,
+  }),
+};
+
+/**
+ * The sentence for an event.
+ * @param {{kind: string, [field: string]: any}} event by field names
+ * @param {{step: number, block_size: number, context?: any}} where
+ */
+export function describe(event, where) {
+  const template = THEME.sentences[event.kind === "RequestScheduled" && event.resumed ? "RequestResumed" : event.kind];
+  if (!template) return event.kind;
+  const words = { step: where.step, ...event };
+  if (event.sequence !== undefined) words.sequence = letterOf(event.sequence);
+  if (event.reason !== undefined) words.reason = reasonText(event.reason);
+  Object.assign(words, FIELDS[event.kind]?.(event, where));
+  return template.replace(/\{(\w+)\}/g, (_, name) => visible(String(words[name] ?? "?")));
+}
+
+/** Everything about one block, for tooltips and screen readers; one fact a line. */
+export function describeBlock(state, tier, id) {
+  const block = blockOf(state, id, tier);
+  if (!block) return `Block ${id} (${tier}): free`;
+  const size = state.block_size;
+  const holders = block.holders.slice(0, 6).map(([sequence, logical]) => `${letterOf(sequence)} logical ${logical}, positions ${range(logical * size, size)}`);
+  if (block.holders.length > 6) holders.push(`and ${block.holders.length - 6} more`);
+  const lines = [`Block ${id} (${tier}): ${block.holders.length ? "" : "nobody's"}`.replace(/ $/, ""), ...holders];
+  lines.push(`${block.fill} of ${size} slots hold K and V${block.fill === size ? " (full)" : ""}`);
+  lines.push(`reference count ${block.holders.length}${block.holders.length > 1 ? " (shared)" : ""}`);
+  lines.push(`allocated in step ${block.born}${block.copied_from >= 0 ? `, copied from block ${block.copied_from}` : ""}`);
+  if (state.num_blocks.size > 1 || block.group > 0) lines.push(`layer group ${block.group}`);
+  if (block.hash) lines.push(`content ${block.hash}`);
+  return lines.join("\n");
+}
+
+/** Everything about one token. */
+export function describeToken(state, sequence, position) {
+  const found = state.sequences.get(sequence);
+  if (!found || position >= found.tokens.length) return "";
+  const size = state.block_size;
+  const logical = Math.floor(position / size);
+  const kind = position < found.num_prompt ? THEME.labels.prompt : THEME.labels.generated;
+  const lines = [`${letterOf(sequence)} position ${position}: “${tokenText(found.texts[position] ?? "", found.tokens[position])}” (${kind}, token ${found.tokens[position]})`];
+  for (const [group, table] of found.tables) {
+    if (!table[logical]) continue;
+    const [tier, block] = table[logical];
+    const prefix = found.tables.size > 1 ? `layer group ${group}: ` : "";
+    lines.push(`${prefix}logical block ${logical} › ${tier} block ${block}, slot ${block * size + (position % size)} (offset ${position % size})`);
+  }
+  if (position >= found.computed) lines.push(THEME.labels.uncomputed);
+  return lines.join("\n");
+}

@@ -1,0 +1,86 @@
+/** Numbers per step, kept as events come in: what the timeline draws and the token rate is made of. */
+
+/** Whole numbers that only grow in count. */
+class Column {
+  constructor() {
+    this.data = new Float64Array(256);
+  }
+
+  set(index, value) {
+    if (index >= this.data.length) {
+      const larger = new Float64Array(this.data.length * 2);
+      larger.set(this.data);
+      this.data = larger;
+    }
+    this.data[index] = value;
+  }
+}
+
+const COLUMNS = ["step", "used", "waste", "free", "preempted", "copied", "duration", "tokens"];
+
+/** One row a step: memory after it, and what happened in it. */
+export class History {
+  constructor() {
+    this.length = 0;
+    this.columns = Object.fromEntries(COLUMNS.map((name) => [name, new Column()]));
+    this.generated = 0;
+  }
+
+  /** @returns {number} the value of a column in a row */
+  at(name, row) {
+    return this.columns[name].data[row];
+  }
+
+  /** The row of a step, or the one before it if the step has none. */
+  rowOf(step) {
+    let low = 0;
+    let high = this.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.at("step", middle) <= step) low = middle + 1;
+      else high = middle;
+    }
+    return Math.max(0, low - 1);
+  }
+
+  /**
+   * Count an event of the latest step.
+   * @param {{kind: string, duration_us?: number}} event
+   */
+  count(event) {
+    const row = this.length - 1;
+    const add = (name, value) => this.columns[name].set(row, this.at(name, row) + value);
+    if (event.kind === "StepFinished") add("duration", event.duration_us);
+    else if (event.kind === "RequestPreempted") add("preempted", 1);
+    else if (event.kind === "BlockCopied") add("copied", 1);
+    else if (event.kind === "TokenAppended") {
+      add("tokens", 1);
+      this.generated += 1;
+    }
+  }
+
+  /** Begin the row of a step, unless it is the latest one already. */
+  begin(step) {
+    if (this.length && this.at("step", this.length - 1) === step) return;
+    for (const name of COLUMNS) this.columns[name].set(this.length, 0);
+    this.columns.step.set(this.length, step);
+    this.length += 1;
+  }
+
+  /** @param {{used: number, waste: number, free: number}} memory after the latest step */
+  end(memory) {
+    for (const name of ["used", "waste", "free"]) this.columns[name].set(this.length - 1, memory[name]);
+  }
+
+  /** Generated tokens per second of engine time, over the last steps up to and including `row`. */
+  rate(row = this.length - 1, window = 24) {
+    let tokens = 0;
+    let duration = 0;
+    for (let i = row; i >= 0 && i > row - window; i--) {
+      if (!this.at("duration", i)) continue;
+      tokens += this.at("tokens", i);
+      duration += this.at("duration", i);
+    }
+    return duration ? (tokens * 1e6) / duration : 0;
+  }
+}

@@ -1,0 +1,27 @@
+/** The entry for anywidget, the HTML page and the tests. */
+import { Decoder, TraceError, named } from "./codec.js";
+import { mount } from "./dashboard.js";
+import { describe, visible } from "./describe.js";
+import { Run } from "./run.js";
+import { apply, memoryOf, stateFrom, stateToJSON } from "./state.js";
+import { linksOf } from "./store.js";
+
+/** anywidget's model as a port. */
+function portOf(model) {
+  return {
+    send: (message) => model.send(message),
+    onMessage(callback) {
+      model.on("msg:custom", callback);
+      return () => model.off("msg:custom", callback);
+    },
+  };
+}
+
+function render({ model, el, signal }) {
+  const unmount = mount(el, portOf(model));
+  signal?.addEventListener("abort", unmount, { once: true });
+  return unmount;
+}
+
+export default { render };
+export { Decoder, Run, TraceError, apply, describe, linksOf, memoryOf, mount, named, stateFrom, stateToJSON, visible };

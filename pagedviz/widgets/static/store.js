@@ -1,0 +1,132 @@
+/**
+ * What all panels look at: the run, and one cursor. A cursor is what a person points at: a block, an entry of a block table, or a
+ * token, at a step (null: the latest). Pointing passes; a pin stays.
+ */
+import { Feed } from "./feed.js";
+import { blockOf } from "./state.js";
+
+/**
+ * @typedef {{step?: number | null, tier?: string, block?: number, sequence?: number, logical?: number, group?: number,
+ *   token?: number}} Cursor
+ * @typedef {{blocks: Set<string>, entries: Set<string>, tokens: Map<number, [number, number][]>, token: string | null,
+ *   first: {tier: string, block: number} | null}} Links
+ */
+
+export const blockKey = (tier, block) => `${tier}:${block}`;
+export const entryKey = (sequence, group, logical) => `${sequence}:${group}:${logical}`;
+
+/** The block table entries that a cursor means, as [sequence, group, logical]. */
+function entriesOf(state, cursor) {
+  const { sequence } = cursor;
+  if (cursor.block !== undefined) {
+    const block = blockOf(state, cursor.block, cursor.tier);
+    return (block?.holders ?? []).map(([holder, logical]) => [holder, block.group, logical]);
+  }
+  if (sequence === undefined) return [];
+  const tables = state.sequences.get(sequence)?.tables ?? new Map();
+  const groups = cursor.group === undefined ? [...tables.keys()] : [cursor.group];
+  const logical = cursor.logical ?? (cursor.token === undefined ? undefined : Math.floor(cursor.token / state.block_size));
+  return logical === undefined ? [] : groups.map((group) => [sequence, group, logical]);
+}
+
+/**
+ * Everything that belongs to what the cursor points at: blocks, all their holders' table entries, and their tokens.
+ * @returns {Links}
+ */
+export function linksOf(state, cursor) {
+  const links = { blocks: new Set(), entries: new Set(), tokens: new Map(), token: null, first: null };
+  if (!state || !cursor) return links;
+  const addBlock = (tier, block) => {
+    if (links.blocks.has(blockKey(tier, block))) return;
+    links.first ??= { tier, block };
+    links.blocks.add(blockKey(tier, block));
+    const found = blockOf(state, block, tier);
+    for (const [holder, logical] of found?.holders ?? []) {
+      links.entries.add(entryKey(holder, found.group, logical));
+      const range = [logical * state.block_size, (logical + 1) * state.block_size];
+      const ranges = links.tokens.get(holder) ?? [];
+      if (!ranges.some(([start]) => start === range[0])) links.tokens.set(holder, [...ranges, range]);
+    }
+  };
+  if (cursor.block !== undefined) addBlock(cursor.tier ?? "device", cursor.block);
+  for (const [sequence, group, logical] of entriesOf(state, cursor)) {
+    const entry = state.sequences.get(sequence)?.tables.get(group)?.[logical];
+    if (entry) addBlock(entry[0], entry[1]);
+  }
+  if (cursor.token !== undefined) links.token = `${cursor.sequence}:${cursor.token}`;
+  return links;
+}
+
+const isSame = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+
+export class Store {
+  /** @param {object} port */
+  constructor(port) {
+    /** @type {Set<() => void>} */
+    this.listeners = new Set();
+    /** Grows with every change of the data, and of the cursor: what a panel compares to know if it must draw. */
+    this.dataVersion = 0;
+    this.cursorVersion = 0;
+    /** @type {Cursor | null} */
+    this.hovered = null;
+    /** @type {Cursor | null} */
+    this.pinned = null;
+    this.feed = new Feed(port, () => {
+      this.dataVersion += 1;
+      this.#tell();
+    });
+  }
+
+  get run() {
+    return this.feed.run;
+  }
+
+  get state() {
+    return this.feed.run?.state ?? null;
+  }
+
+  /** @returns {Cursor | null} what is pointed at, or else what is pinned */
+  get cursor() {
+    return this.hovered ?? this.pinned;
+  }
+
+  get links() {
+    const key = `${this.dataVersion}/${this.cursorVersion}`;
+    if (this.linksKey !== key) {
+      this.linksKey = key;
+      this.lastLinks = linksOf(this.state, this.cursor);
+    }
+    return this.lastLinks;
+  }
+
+  /** Point at something, or at nothing (null). @param {Cursor | null} cursor */
+  hover(cursor) {
+    if (isSame(cursor, this.hovered)) return;
+    this.hovered = cursor;
+    this.cursorVersion += 1;
+    this.#tell();
+  }
+
+  /** Keep what is pointed at lit; the same again, or null, lets it go. @param {Cursor | null} cursor */
+  pin(cursor) {
+    this.pinned = isSame(cursor, this.pinned) ? null : cursor;
+    this.cursorVersion += 1;
+    this.#tell();
+  }
+
+  /** @returns {() => void} ends the subscription */
+  subscribe(listener) {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  /** Say that panels must draw again, for a reason of their own (a colour mode, a filter). */
+  touch() {
+    this.dataVersion += 1;
+    this.#tell();
+  }
+
+  #tell() {
+    for (const listener of this.listeners) listener();
+  }
+}

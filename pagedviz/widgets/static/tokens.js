@@ -1,0 +1,139 @@
+/** The token strip: what each sequence has read and written, token by token. Text is only ever set as text. */
+import { badge, h, keepReachable, legendItem, panel, pointing, setAttribute, setLegend, setText } from "./dom.js";
+import { describeToken, letterOf, tokenText } from "./describe.js";
+import { THEME } from "./theme.js";
+
+const MAX_STRIPS = 24;
+
+/** Tokens kept in the page per sequence: all sequences shown, or a single one. */
+const MAX_TOKENS = { all: 160, one: 1200 };
+
+/** One sequence's tokens; adds what is new, starts over when they are other tokens. */
+function createStrip(id) {
+  const earlier = h("span", { class: "pv-more" });
+  const text = h("div", { class: "pv-text", dir: "auto" }, earlier);
+  const root = h("div", { class: "pv-strip", role: "group", "aria-label": `Tokens of ${letterOf(id)}` }, badge(id), text);
+  /** @type {HTMLElement[]} */
+  let spans = [];
+  let first = 0;
+  let source = null;
+  let lit = [];
+
+  const makeSpan = (sequence, position, size) => {
+    const token = tokenText(sequence.texts[position] ?? "", sequence.tokens[position]);
+    const kind = position < sequence.num_prompt ? "pv-prompt" : "pv-generated";
+    const edge = position % size === 0 ? " pv-edge" : "";
+    return h("span", { class: `pv-token ${kind}${edge}`, role: "button", tabindex: "-1", "data-sequence": id, "data-position": position }, token);
+  };
+
+  function draw(state, links, limit, isFresh) {
+    const sequence = state.sequences.get(id);
+    const count = sequence.tokens.length;
+    if (source !== sequence || first + spans.length > count || isFresh) {
+      source = sequence;
+      spans = [];
+      first = Math.max(0, count - limit);
+      text.replaceChildren(earlier);
+    }
+    for (let position = first + spans.length; position < count; position++) {
+      const span = makeSpan(sequence, position, state.block_size);
+      spans.push(span);
+      text.append(span);
+    }
+    const surplus = spans.length - limit;
+    if (surplus > 0) {
+      for (const span of spans.splice(0, surplus)) span.remove();
+      first += surplus;
+    }
+    setText(earlier, first ? `… ${first.toLocaleString("en")} earlier … ` : "");
+    for (let i = Math.max(0, spans.length - 80); i < spans.length; i++) spans[i].classList.toggle("pv-uncomputed", first + i >= sequence.computed);
+    for (const span of lit) span.classList.remove("pv-lit", "pv-here");
+    lit = [];
+    for (const [from, to] of links.tokens.get(id) ?? []) {
+      for (let position = Math.max(first, from); position < Math.min(to, first + spans.length); position++) {
+        lit.push(spans[position - first]);
+        spans[position - first].classList.add("pv-lit");
+      }
+    }
+    if (links.token?.startsWith(`${id}:`)) {
+      const span = spans[Number(links.token.split(":")[1]) - first];
+      if (span) {
+        span.classList.add("pv-here");
+        lit.push(span);
+      }
+    }
+    setAttribute(root, "data-status", sequence.status);
+  }
+  return { root, draw };
+}
+
+export function createTokens(store, tooltip) {
+  const view = panel("tokens", THEME.labels.tokens);
+  const select = h("select", { class: "pv-select", "aria-label": "Sequences to show", "data-testid": "token-sequence" }, h("option", { value: "all" }, "all sequences"));
+  view.head.append(h("label", { class: "pv-tool" }, "show", select));
+  const hint = h("p", { class: "pv-hint" }, "No request yet.");
+  const strips = h("div", { class: "pv-strips" });
+  const more = h("p", { class: "pv-more" });
+  view.body.append(hint, strips, more);
+  /** @type {Map<number, ReturnType<typeof createStrip>>} */
+  const byId = new Map();
+  let chosen = "all";
+  let isFresh = false;
+  select.addEventListener("change", () => {
+    chosen = select.value;
+    isFresh = true;
+    store.touch();
+  });
+  pointing(strips, ".pv-token", store, tooltip, {
+    cursorOf: (span) => ({ sequence: Number(span.dataset.sequence), token: Number(span.dataset.position) }),
+    textOf: (span) => describeToken(store.state, Number(span.dataset.sequence), Number(span.dataset.position)),
+  });
+
+  function offer(state) {
+    const ids = [...state.sequences.keys()];
+    if (select.dataset.count === String(ids.length)) return;
+    select.dataset.count = String(ids.length);
+    const options = ids.slice(-200).map((id) => h("option", { value: id }, `${letterOf(id)} (${state.sequences.get(id).request})`));
+    select.replaceChildren(h("option", { value: "all" }, "all sequences"), ...options);
+    if (chosen !== "all" && !state.sequences.has(Number(chosen))) chosen = "all";
+    select.value = chosen;
+  }
+
+  /** Running sequences first, the newest finished ones after them, in the order of their letters. */
+  function choose(state) {
+    if (chosen !== "all") return [Number(chosen)];
+    const ids = [...state.sequences.keys()];
+    const alive = ids.filter((id) => state.sequences.get(id).status !== "finished").slice(0, MAX_STRIPS);
+    const ended = ids.filter((id) => state.sequences.get(id).status === "finished");
+    return [...alive, ...ended.slice(Math.max(0, ended.length - (MAX_STRIPS - alive.length)))].sort((a, b) => a - b);
+  }
+
+  function draw({ state, links }) {
+    offer(state);
+    const ids = choose(state);
+    const wanted = new Set(ids);
+    for (const [id, strip] of byId) {
+      if (!wanted.has(id)) {
+        strip.root.remove();
+        byId.delete(id);
+      }
+    }
+    const isAtEnd = view.body.scrollHeight - view.body.scrollTop - view.body.clientHeight < 24;
+    ids.forEach((id, position) => {
+      if (!byId.has(id)) byId.set(id, createStrip(id));
+      const strip = byId.get(id);
+      if (strips.children[position] !== strip.root) strips.insertBefore(strip.root, strips.children[position] ?? null);
+      strip.draw(state, links, chosen === "all" ? MAX_TOKENS.all : MAX_TOKENS.one, isFresh);
+    });
+    if (chosen !== "all" && isAtEnd) view.body.scrollTop = view.body.scrollHeight;
+    isFresh = false;
+    hint.hidden = state.sequences.size > 0;
+    setText(more, chosen === "all" && state.sequences.size > ids.length ? `and ${state.sequences.size - ids.length} more sequences` : "");
+    keepReachable(strips, ".pv-token");
+    setLegend(view.legend, "all", () => [
+      legendItem(THEME.labels.prompt, { swatch: "pv-key-prompt" }), legendItem(THEME.labels.generated, { swatch: "pv-key-generated" }),
+      legendItem(THEME.labels.uncomputed, { swatch: "pv-key-uncomputed" }), legendItem("a new block begins", { swatch: "pv-key-edge" }),
+    ]);
+  }
+  return { root: view.root, draw };
+}
