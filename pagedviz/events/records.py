@@ -31,7 +31,7 @@ class StepStarted(Event, frozen=True):
 
 
 class StepFinished(Event, frozen=True):
-    """A step ended well: the K and V of all that was scheduled are in their slots."""
+    """The K and V of all that was scheduled are in their slots; what follows was decided from the logits."""
 
     duration_us: int
     prefill_tokens: int

@@ -1,0 +1,77 @@
+"""Capacity: how large blocks and pools are, how much one step may do. Checks values; decides nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pagedviz.engine.keywords import checked
+from pagedviz.errors import ConfigError
+
+PREEMPTION = ("recompute",)
+EVICTION = ("lru",)
+
+
+@checked()
+@dataclass(frozen=True, kw_only=True)
+class EngineConfig:
+    """Options of an engine, with vLLM's names where it has one.
+
+    Attributes:
+        block_size: token slots per block, 1 or more.
+        num_device_blocks: blocks in the device tier.
+        num_host_blocks: blocks in the host tier; 0, as this version has no host tier.
+        max_num_seqs: sequences that run at the same time.
+        max_num_batched_tokens: token budget of a step, prefill and decode together.
+        prefix_caching: False, as this version has no prefix cache.
+        eviction: page replacement policy; plays no part without a prefix cache.
+        preemption: what happens to a victim's K and V: ``"recompute"`` throws them away.
+        attention: ``"auto"``, ``"numba"``, ``"torch"`` or ``"triton"``.
+        seed: where random sampling starts for requests without a seed of their own.
+
+    Raises:
+        ConfigError: a value is out of range; the message names it and the range.
+    """
+
+    block_size: int = 16
+    num_device_blocks: int = 256
+    num_host_blocks: int = 0
+    max_num_seqs: int = 32
+    max_num_batched_tokens: int = 512
+    prefix_caching: bool = False
+    eviction: str = "lru"
+    preemption: str = "recompute"
+    attention: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("block_size", "num_device_blocks", "max_num_seqs", "max_num_batched_tokens"):
+            _check_int(name, getattr(self, name), 1)
+        _check_int("num_host_blocks", self.num_host_blocks, 0)
+        _check_int("seed", self.seed, 0)
+        if self.max_num_batched_tokens < self.max_num_seqs:
+            raise ConfigError(
+                f"max_num_batched_tokens={self.max_num_batched_tokens} is less than "
+                f"max_num_seqs={self.max_num_seqs}: a step must have room for one token of each sequence"
+            )
+        if self.num_host_blocks:
+            raise ConfigError(f"num_host_blocks={self.num_host_blocks}: this version has no host tier; valid: 0")
+        if self.prefix_caching:
+            raise ConfigError("prefix_caching=True: this version has no prefix cache; valid: False")
+        _check_choice("preemption", self.preemption, PREEMPTION)
+        _check_choice("eviction", self.eviction, EVICTION)
+
+    @property
+    def num_slots(self) -> int:
+        """Token slots of the device tier."""
+        return self.block_size * self.num_device_blocks
+
+
+def _check_int(name: str, value: Any, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigError(f"{name}={value!r}: must be a whole number, {least} or more")
+
+
+def _check_choice(name: str, value: Any, valid: tuple[str, ...]) -> None:
+    if value not in valid:
+        raise ConfigError(f"{name}={value!r}: this version knows {', '.join(map(repr, valid))}")

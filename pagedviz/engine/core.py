@@ -1,0 +1,194 @@
+"""The step: plan, take blocks, run the model, draw tokens, commit. All of it happens, or none.
+
+Whatever can fail or be interrupted runs before ``_commit``, and only takes blocks, which ``rollback`` gives
+back. Preemption alone stands even when its step fails: by then its blocks may have been written over.
+Events wait in ``_pending`` until it is known whether they happened.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence as Many
+
+import torch
+
+from pagedviz.engine.batch import build_batch, order
+from pagedviz.engine.config import EngineConfig
+from pagedviz.engine.interrupts import Interrupts
+from pagedviz.engine.request import Request
+from pagedviz.engine.runner import Runner
+from pagedviz.engine.sampler import Draw, Sampler
+from pagedviz.engine.scheduler import Scheduled, Scheduler, StepPlan
+from pagedviz.events import (
+    AnyEvent,
+    EventBus,
+    RequestAdded,
+    RequestFinished,
+    RequestPreempted,
+    RequestScheduled,
+    SequenceFinished,
+    SequenceForked,
+    StepFinished,
+    StepStarted,
+    TokenAppended,
+)
+from pagedviz.memory import BlockManager
+
+
+class EngineCore:
+    """Requests in, tokens out, one step at a time. Knows no text but what its sampler gives it."""
+
+    def __init__(self, runner: Runner, sampler: Sampler, config: EngineConfig, bus: EventBus) -> None:
+        self._bus = bus
+        self._pending: list[AnyEvent] = []
+        self._interrupts = Interrupts()
+        self.runner = runner
+        self.sampler = sampler
+        groups = runner.model.spec.groups
+        self.manager = BlockManager(config.num_device_blocks, config.block_size, len(groups), self._emit)
+        self.scheduler = Scheduler(config, self.manager)
+        self.requests: dict[str, Request] = {}
+        self.steps = 0
+        self.prefill_tokens = 0
+        self.decode_tokens = 0
+        self.preemptions = 0
+
+    def _emit(self, event: AnyEvent) -> None:
+        self._pending.append(event)
+
+    def _publish(self) -> None:
+        events, self._pending = self._pending, []
+        self._bus.publish(self.steps, events)
+
+    # -- requests ----------------------------------------------------------------------------------------------
+
+    def add(self, request: Request, texts: Many[str]) -> None:
+        """Put a request in the waiting queue; ``texts`` are its prompt's pieces, for the event."""
+        with self._interrupts.held():
+            self.requests[request.id] = request
+            self.scheduler.add(request)
+            ids = tuple(sequence.id for sequence in request.sequences)
+            self._emit(RequestAdded(request.id, ids, request.prompt_token_ids, tuple(texts), request.max_tokens))
+            self._publish()
+
+    def abort(self, request: Request) -> None:
+        """End a request now; its blocks are free afterwards."""
+        with self._interrupts.held():
+            for sequence in request.unfinished():
+                sequence.finish_reason = "abort"
+                self._end_sequence(request, sequence.id, "abort")
+            self._publish()
+
+    # -- the step ----------------------------------------------------------------------------------------------
+
+    def step(self) -> list[Request]:
+        """Run one step; returns the requests that got a token. Nothing to do is no step.
+
+        Raises:
+            BaseException: whatever the model, a kernel, the tokenizer or an interrupt raised. The step has
+                then not happened: tables, lengths and events are as before, less preempted requests' blocks.
+        """
+        with self._interrupts.held():
+            plan = self.scheduler.plan()
+            if not plan.scheduled and not plan.preempted:
+                return []
+            began = time.perf_counter_ns()
+            self._preempt(plan)
+            stands = len(self._pending)
+            self.manager.begin()
+            try:
+                items, draws = self._execute(plan)
+            except BaseException:
+                self.manager.rollback()
+                del self._pending[stands:]
+                self._publish()
+                raise
+            self.steps += 1
+            self._pending.insert(0, _started(items))
+            self._commit(plan, items, draws, began)
+            self._publish()
+        return list(dict.fromkeys(draw.request for draw in draws))
+
+    def _preempt(self, plan: StepPlan) -> None:
+        for request in plan.preempted:
+            self.scheduler.preempt(request)
+            lost = sum(sequence.computed for sequence in request.unfinished())
+            at = len(self._pending)
+            freed = sum(self.manager.release(sequence.id) for sequence in request.unfinished())
+            self._pending.insert(at, RequestPreempted(request.id, "recompute", plan.reason, freed, lost))
+            for sequence in request.unfinished():
+                sequence.computed = 0
+            request.forked = False
+            request.preemptions += 1
+            self.preemptions += 1
+
+    def _execute(self, plan: StepPlan) -> tuple[list[Scheduled], list[Draw]]:
+        """Everything that can fail."""
+        for request in plan.admitted:
+            self._emit(RequestScheduled(request.id, request.preemptions > 0))
+        items = order(plan.scheduled)
+        copies = []
+        for item in items:
+            reason = "decode" if item.decodes else "prefill"
+            copies += self.manager.write(item.sequence.id, item.start, item.count, reason)
+        batch = build_batch(items, self.manager, self.runner.model.spec.groups, self.runner.device)
+        with self._interrupts.allowed(), torch.inference_mode():
+            self.runner.copy(copies)
+            logits, launches = self.runner.run(batch)
+            draws = self.sampler.sample(items, logits)
+        for launch in launches:
+            self._emit(launch)
+        return items, draws
+
+    def _commit(self, plan: StepPlan, items: list[Scheduled], draws: list[Draw], began: int) -> None:
+        """Apply what the step found; nothing here calls out."""
+        for request in plan.admitted:
+            self.scheduler.admit(request)
+        decode = sum(item.decodes for item in items)
+        prefill = sum(item.count for item in items) - decode
+        self.prefill_tokens += prefill
+        self.decode_tokens += decode
+        self._emit(StepFinished((time.perf_counter_ns() - began) // 1000, prefill, decode))
+        for item in items:
+            item.sequence.computed += item.count
+            self.manager.fill(item.sequence.id, item.sequence.tokens, item.sequence.computed)
+        for request in dict.fromkeys(item.request for item in items):
+            self._fork(request)
+        for draw in draws:
+            self._append(draw)
+        for draw in draws:
+            if draw.finish_reason is not None:
+                self._end_sequence(draw.request, draw.sequence.id, draw.finish_reason)
+
+    def _fork(self, request: Request) -> None:
+        """Once the prompt is in memory, the other samples share its blocks."""
+        leader, *others = request.unfinished()
+        if request.forked or leader.computed < leader.num_prompt:
+            return
+        for sequence in others:
+            sequence.computed = sequence.num_prompt
+            self._emit(SequenceForked(request.id, leader.id, sequence.id, sequence.num_prompt))
+            self.manager.fork(leader.id, sequence.id, sequence.num_prompt)
+        request.forked = True
+
+    def _append(self, draw: Draw) -> None:
+        sequence = draw.sequence
+        self._emit(TokenAppended(sequence.id, len(sequence.tokens), draw.token, draw.piece))
+        sequence.tokens.append(draw.token)
+        sequence.text = draw.text
+        sequence.finish_reason, sequence.stop_reason = draw.finish_reason, draw.stop_reason
+        if draw.logprobs is not None:
+            sequence.logprobs.append(draw.logprobs)
+            sequence.cumulative_logprob += draw.logprobs[draw.token].logprob
+
+    def _end_sequence(self, request: Request, sequence: int, reason: str) -> None:
+        self._emit(SequenceFinished(request.id, sequence, reason))
+        self.manager.release(sequence)
+        if not request.unfinished() and request.id in self.requests:
+            self.scheduler.remove(request)
+            del self.requests[request.id]
+            self._emit(RequestFinished(request.id, reason))
+
+
+def _started(items: list[Scheduled]) -> StepStarted:
+    return StepStarted(tuple((item.sequence.id, item.start, item.count) for item in items))

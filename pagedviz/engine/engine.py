@@ -1,0 +1,287 @@
+"""The engine as its users meet it: prompts in, texts out, and a subscription to everything that happens.
+
+Checks what comes in and hands it to ``core``; how a step works is decided there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pagedviz._version import __version__
+from pagedviz.engine.audit import Auditor
+from pagedviz.engine.config import EngineConfig
+from pagedviz.engine.core import EngineCore
+from pagedviz.engine.keywords import check_keywords
+from pagedviz.engine.outputs import RequestOutput
+from pagedviz.engine.prompts import Prompt, Prompts, as_list, new_request
+from pagedviz.engine.runner import Runner
+from pagedviz.engine.sampler import Sampler
+from pagedviz.errors import ConfigError, RequestError
+from pagedviz.events import EventBus, Subscriber
+from pagedviz.events.codec import EngineInfo
+from pagedviz.models import PagedModel, load
+from pagedviz.trace.state import State
+
+
+class Engine:
+    """A causal transformers model that keeps its K and V in paged memory.
+
+    Not thread-safe: one thread at a time (``pagedviz.Session`` is the owner in a notebook).
+
+    Args:
+        model: a transformers causal model. It stays usable on its own.
+        tokenizer: its tokenizer; without one, prompts are token ids and outputs have no text.
+        options: see ``EngineConfig``.
+
+    Raises:
+        ConfigError: an option is unknown or out of range.
+        ModelError: the model needs something that paged attention here lacks; the message names it.
+        BackendUnavailable: the attention backend cannot run where the model is.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any = None, **options: Any) -> None:
+        check_keywords("Engine", options, [field.name for field in fields(EngineConfig)], ConfigError)
+        self.config = EngineConfig(**options)
+        self.model = model
+        self.tokenizer = tokenizer
+        self._paged = PagedModel(model)
+        self._bus = EventBus()
+        runner = Runner(self._paged, self.config)
+        self._core = EngineCore(runner, Sampler(tokenizer, self._paged.spec.eos_token_ids), self.config, self._bus)
+        self._auditor = Auditor(
+            self.config.block_size,
+            {"device": self.config.num_device_blocks, "host": self.config.num_host_blocks},
+        )
+        self._bus.subscribe(self._auditor)
+        self._next_sequence = 0
+        self._next_request = 0
+        self._undelivered: list[RequestOutput] = []
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | os.PathLike[str],
+        *,
+        device: str | torch.device = "auto",
+        dtype: str | torch.dtype = "auto",
+        **options: Any,
+    ) -> Engine:
+        """Load a model and make its engine.
+
+        Args:
+            name: an alias (``smollm2-135m``), a Hugging Face id, a model folder or a .gguf file.
+            device: ``"auto"`` takes an accelerator where there is one.
+            dtype: a torch dtype or its name; ``"auto"`` is what the weights are stored in.
+            options: see ``EngineConfig``.
+
+        Raises:
+            ModelError: there is no such model, or it cannot be loaded.
+            ConfigError: an option is unknown or out of range.
+        """
+        valid = [*(field.name for field in fields(EngineConfig)), "device", "dtype"]
+        check_keywords("Engine.from_pretrained", options, valid, ConfigError)
+        EngineConfig(**options)  # a bad option is told before a model is loaded for it
+        where = _device(device)
+        model, tokenizer = load(name, _dtype(dtype))
+        return cls(model.to(where), tokenizer, **options)
+
+    # -- generating --------------------------------------------------------------------------------------------
+
+    def generate(self, prompts: Prompts, params: Any = None, **sampling: Any) -> list[RequestOutput]:
+        """Answer prompts, all at once, and return when the last one is finished.
+
+        Args:
+            prompts: a text or a list of token ids, or a list of those.
+            params: a ``SamplingParams`` for all, or a list with one for each.
+            sampling: or its fields as keywords.
+
+        Returns:
+            One output per prompt, in their order.
+
+        Raises:
+            RequestError: a prompt or a parameter is at fault; then none of them was begun.
+        """
+        finished: dict[str, RequestOutput] = {}
+        ids = self._submit(prompts, params, sampling)
+        for output in self._drive(ids):
+            if output.finished:
+                finished[output.request_id] = output
+        return [finished[request_id] for request_id in ids]
+
+    def stream(self, prompts: Prompts, params: Any = None, **sampling: Any) -> Iterator[RequestOutput]:
+        """Like ``generate``, but yields every request that got a token, after each step.
+
+        A loop that is left early aborts what it began.
+        """
+        return self._drive(self._submit(prompts, params, sampling))
+
+    def _submit(self, prompts: Prompts, params: Any, sampling: dict[str, Any]) -> list[str]:
+        prompts = as_list(prompts)
+        many = list(params) if isinstance(params, (list, tuple)) else [params] * len(prompts)
+        if len(many) != len(prompts):
+            raise RequestError(f"{len(many)} sampling parameters for {len(prompts)} prompts: give one, or one each")
+        requests = [self._request(prompt, own, sampling, None) for prompt, own in zip(prompts, many, strict=True)]
+        for request, texts in requests:
+            self._core.add(request, texts)
+        return [request.id for request, _ in requests]
+
+    def _drive(self, ids: Sequence[str]) -> Iterator[RequestOutput]:
+        mine = set(ids)
+        try:
+            while any(request_id in self._core.requests for request_id in ids):
+                for output in self._step():
+                    if output.request_id in mine:
+                        yield output
+                    elif output.finished:
+                        self._undelivered.append(output)
+        finally:
+            for request_id in ids:
+                self.abort(request_id)
+
+    # -- one step at a time ------------------------------------------------------------------------------------
+
+    def add_request(
+        self, prompt: Prompt, params: Any = None, *, request_id: str | None = None, **sampling: Any
+    ) -> str:
+        """Put a request in the queue; returns its id.
+
+        Raises:
+            RequestError: the prompt or a parameter is at fault, or the id is taken.
+        """
+        request, texts = self._request(prompt, params, sampling, request_id)
+        self._core.add(request, texts)
+        return request.id
+
+    def step(self) -> list[RequestOutput]:
+        """Run one step; returns the requests that got a token, and what finished meanwhile."""
+        delivered, self._undelivered = self._undelivered, []
+        return delivered + self._step()
+
+    def _step(self) -> list[RequestOutput]:
+        return [request.output() for request in self._core.step()]
+
+    def has_unfinished_requests(self) -> bool:
+        """True while ``step`` has something to return."""
+        return bool(self._core.requests or self._undelivered)
+
+    def unfinished_request_ids(self) -> list[str]:
+        """Ids of the requests that run or wait, in the order in which they came."""
+        return list(self._core.requests)
+
+    def abort(self, request_id: str) -> bool:
+        """End a request and free its blocks; False if there is no such unfinished request."""
+        request = self._core.requests.get(request_id)
+        if request is not None:
+            self._core.abort(request)
+        return request is not None
+
+    def _request(
+        self, prompt: Prompt, params: Any, sampling: dict[str, Any], request_id: str | None
+    ) -> tuple[Any, tuple[str, ...]]:
+        if request_id is None:
+            while (request_id := f"r{self._next_request}") in self._core.requests:
+                self._next_request += 1
+            self._next_request += 1
+        elif request_id in self._core.requests:
+            raise RequestError(f"request_id={request_id!r} is taken by an unfinished request")
+        request, texts = new_request(
+            prompt,
+            params,
+            sampling,
+            request_id=request_id,
+            first_sequence=self._next_sequence,
+            tokenizer=self.tokenizer,
+            spec=self._paged.spec,
+            config=self.config,
+        )
+        self._next_sequence += request.params.n
+        return request, texts
+
+    # -- watching ----------------------------------------------------------------------------------------------
+
+    def subscribe(self, callback: Subscriber) -> Callable[[], None]:
+        """Call ``callback(batch)`` with the events of each step, and of each call between two steps.
+
+        Returns the function that ends the subscription.
+        """
+        return self._bus.subscribe(callback)
+
+    def audit(self) -> None:
+        """Prove that block tables, reference counts and the state rebuilt from the events are the same.
+
+        Raises:
+            AuditError: they are not: a defect in pagedviz.
+        """
+        self._auditor.check(self._core.requests.values(), self._core.manager)
+
+    def snapshot(self) -> State:
+        """What the events so far say about memory, without requests that have finished."""
+        return self._auditor.state()
+
+    @property
+    def next_seq(self) -> int:
+        """Number of the next event."""
+        return self._bus.next_seq
+
+    @property
+    def info(self) -> EngineInfo:
+        """What a trace's header says of the engine."""
+        spec, cache = self._paged.spec, self._core.runner.cache
+        device = self._core.runner.device
+        return EngineInfo(
+            model=Path(getattr(self.model, "name_or_path", "")).name or type(self.model).__name__,
+            block_size=self.config.block_size,
+            num_device_blocks=self.config.num_device_blocks,
+            num_host_blocks=self.config.num_host_blocks,
+            groups=spec.groups,
+            num_kv_heads=spec.num_kv_heads,
+            head_dim=spec.head_dim,
+            dtype=str(cache.keys.dtype).removeprefix("torch."),
+            device=str(device),
+            simulated=device.type == "cpu",
+            attention=self._core.runner.backend,
+            bytes_per_block=cache.bytes_per_block,
+            pagedviz=__version__,
+        )
+
+    def stats(self) -> dict[str, float]:
+        """Counters and gauges, named as vLLM's metrics where it has one."""
+        core, total = self._core, self.config.num_device_blocks
+        free = core.manager.pool.num_free
+        return {
+            "steps": core.steps,
+            "num_requests_running": len(core.scheduler.running),
+            "num_requests_waiting": len(core.scheduler.waiting),
+            "num_preemptions": core.preemptions,
+            "prompt_tokens": core.prefill_tokens,
+            "generation_tokens": core.decode_tokens,
+            "num_free_blocks": free,
+            "kv_cache_usage_perc": 1 - free / total,
+        }
+
+    def __repr__(self) -> str:
+        """One line: the model and its pool."""
+        info = self.info
+        return f"Engine({info.model}, {info.num_device_blocks} blocks x {info.block_size} tokens, {info.attention})"
+
+
+def _device(device: str | torch.device) -> torch.device:
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device={device!r} cannot be used here: {error}") from error
+
+
+def _dtype(dtype: str | torch.dtype) -> str | torch.dtype:
+    found = dtype if dtype == "auto" or isinstance(dtype, torch.dtype) else getattr(torch, str(dtype), None)
+    if found not in ("auto", torch.float32, torch.float16, torch.bfloat16):
+        raise ConfigError(f"dtype={dtype!r}: valid are 'auto', 'float32', 'float16', 'bfloat16'")
+    return found

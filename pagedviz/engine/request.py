@@ -1,0 +1,98 @@
+"""A request, its sequences, and where each of them stands. Data, and questions about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from pagedviz.engine.detokenize import TextState
+from pagedviz.engine.outputs import CompletionOutput, Logprob, RequestOutput
+from pagedviz.engine.sampling import SamplingParams
+
+
+class RequestStatus(Enum):
+    """Where a request stands; a preempted request waits again."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    FINISHED = "finished"
+
+
+@dataclass(eq=False)
+class Sequence:
+    """One stream of tokens.
+
+    Attributes:
+        id: unique in the engine.
+        index: number of the sample within its request.
+        tokens: the prompt's, then the generated ones.
+        computed: how many of them have their K and V in memory.
+    """
+
+    id: int
+    index: int
+    num_prompt: int
+    tokens: list[int]
+    computed: int = 0
+    text: TextState = field(default_factory=TextState)
+    logprobs: list[dict[int, Logprob]] = field(default_factory=list)
+    cumulative_logprob: float = 0.0
+    finish_reason: str | None = None
+    stop_reason: str | int | None = None
+
+    @property
+    def num_generated(self) -> int:
+        """How many tokens were generated."""
+        return len(self.tokens) - self.num_prompt
+
+
+@dataclass(eq=False)
+class Request:
+    """A prompt with its sampling parameters and one sequence per sample.
+
+    Attributes:
+        forked: True once every sample has blocks; before, only the first unfinished one (the leader) runs.
+        preemptions: how often its blocks were taken away.
+    """
+
+    id: str
+    prompt: str | None
+    prompt_token_ids: tuple[int, ...]
+    params: SamplingParams
+    seed: int
+    max_tokens: int
+    sequences: list[Sequence]
+    status: RequestStatus = RequestStatus.WAITING
+    forked: bool = False
+    preemptions: int = 0
+
+    def unfinished(self) -> list[Sequence]:
+        """The sequences that still produce tokens."""
+        return [sequence for sequence in self.sequences if sequence.finish_reason is None]
+
+    def active(self) -> list[Sequence]:
+        """The sequences to run next: the leader, and once it has computed the prompt all the others too."""
+        unfinished = self.unfinished()
+        return unfinished if self.forked else unfinished[:1]
+
+    def output(self) -> RequestOutput:
+        """The request as its caller sees it now."""
+        return RequestOutput(
+            self.id,
+            self.prompt,
+            self.prompt_token_ids,
+            tuple(self._completion(sequence) for sequence in self.sequences),
+            self.status is RequestStatus.FINISHED,
+        )
+
+    def _completion(self, sequence: Sequence) -> CompletionOutput:
+        wanted = self.params.logprobs is not None
+        return CompletionOutput(
+            sequence.index,
+            sequence.text.text,
+            tuple(sequence.tokens[sequence.num_prompt :]),
+            sequence.cumulative_logprob if wanted else None,
+            tuple(sequence.logprobs) if wanted else None,
+            sequence.finish_reason,
+            sequence.stop_reason,
+        )

@@ -1,0 +1,135 @@
+"""What a request asks for, with vLLM's names, and how its next token is drawn. Knows nothing of requests.
+
+Randomness has no state: the number that decides a token depends on seed, sample and position alone. So a
+token does not depend on the batch it is drawn in, and a step that failed draws the same ones again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from pagedviz.engine.keywords import checked
+from pagedviz.errors import RequestError
+
+
+@checked(RequestError)
+@dataclass(frozen=True, kw_only=True)
+class SamplingParams:
+    """How to continue a prompt.
+
+    Attributes:
+        n: samples per prompt; they share the prompt's blocks.
+        max_tokens: generate at most this many tokens, 1 or more; None: until the model's or the pool's limit.
+        temperature: 0 is greedy; otherwise logits are divided by it.
+        top_k: keep the k likeliest tokens; 0 or -1 keeps all.
+        top_p: keep the likeliest tokens that together have this probability; above 0, up to 1.
+        min_p: drop tokens less likely than this share of the likeliest one's probability; 0 to 1.
+        repetition_penalty: above 1 makes tokens of the prompt and the text so far less likely; above 0.
+        seed: same seed, same tokens; None takes one from the engine's.
+        stop: a string, or several, that end the text.
+        stop_token_ids: tokens that end the text.
+        logprobs: give the log probability of each token, and of this many likeliest ones; None: none.
+        ignore_eos: go on after the model's end token.
+
+    Penalty, temperature, top-k, top-p and min-p are applied in this order, as in transformers.
+
+    Raises:
+        RequestError: a value is out of range; the message names it and the range.
+    """
+
+    n: int = 1
+    max_tokens: int | None = 16
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    seed: int | None = None
+    stop: str | Sequence[str] | None = None
+    stop_token_ids: Sequence[int] | None = None
+    logprobs: int | None = None
+    ignore_eos: bool = False
+
+    def __post_init__(self) -> None:
+        _check_int("n", self.n, 1)
+        _check_int("max_tokens", self.max_tokens, 1, none=True)
+        _check_int("top_k", self.top_k, -1)
+        _check_int("seed", self.seed, 0, none=True)
+        _check_int("logprobs", self.logprobs, 0, none=True)
+        _check_float("temperature", self.temperature, 0.0, math.inf)
+        _check_float("top_p", self.top_p, 0.0, 1.0, above=True)
+        _check_float("min_p", self.min_p, 0.0, 1.0)
+        _check_float("repetition_penalty", self.repetition_penalty, 0.0, math.inf, above=True)
+        stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+        if not all(isinstance(text, str) and text for text in stop):
+            raise RequestError(f"stop={self.stop!r}: must be strings that are not empty")
+        ids = tuple(self.stop_token_ids or ())
+        for token in ids:
+            _check_int("stop_token_ids", token, 0)
+        object.__setattr__(self, "stop", stop)
+        object.__setattr__(self, "stop_token_ids", ids)
+
+    @property
+    def greedy(self) -> bool:
+        """True when the likeliest token is always taken."""
+        return self.temperature == 0
+
+
+def _check_int(name: str, value: Any, least: int, *, none: bool = False) -> None:
+    if none and value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise RequestError(f"{name}={value!r}: must be a whole number, {least} or more{' (or None)' * none}")
+
+
+def _check_float(name: str, value: Any, low: float, high: float, *, above: bool = False) -> None:
+    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or not low <= value <= high or (above and value == low):
+        least = f"above {low:g}" if above else f"{low:g} or more"
+        most = "" if high == math.inf else f", at most {high:g}"
+        raise RequestError(f"{name}={value!r}: must be a number, {least}{most}")
+
+
+def uniform(seed: int, sample: int, position: int) -> float:
+    """The number in [0, 1) that decides a token; the same for the same arguments, always (Philox 4x64)."""
+    bits = np.random.Philox(key=[seed % 2**64, sample], counter=[position, 0, 0, 0]).random_raw(1)
+    return float(bits[0] >> np.uint64(11)) * 2.0**-53
+
+
+def penalize(logits: torch.Tensor, tokens: Sequence[int], penalty: float) -> torch.Tensor:
+    """Make ``tokens`` less likely (penalty above 1); ``logits`` (vocab_size,) float32. Keskar et al., CTRL."""
+    ids = torch.tensor(sorted(set(tokens)), device=logits.device)
+    chosen = logits[ids]
+    return logits.index_copy(0, ids, torch.where(chosen > 0, chosen / penalty, chosen * penalty))
+
+
+def distribution(logits: torch.Tensor, params: SamplingParams) -> torch.Tensor:
+    """Probabilities (vocab_size,) float32 after temperature, top-k, top-p and min-p; at least one is not 0."""
+    logits = logits / params.temperature
+    if 0 < params.top_k < len(logits):
+        least = logits.topk(params.top_k).values[-1]
+        logits = logits.masked_fill(logits < least, -math.inf)
+    probabilities = logits.softmax(-1)
+    if params.top_p < 1:
+        ordered, order = probabilities.sort(descending=True)
+        # A token stays if those before it do not have enough: so the first always does.
+        surplus = (ordered.cumsum(-1) - ordered) >= params.top_p
+        probabilities = probabilities.index_fill(0, order[surplus], 0.0)
+    if params.min_p > 0:
+        least = params.min_p * probabilities.max()
+        probabilities = probabilities.masked_fill(probabilities < least, 0.0)
+    return probabilities
+
+
+def draw(probabilities: torch.Tensor, number: float) -> int:
+    """The token at ``number`` (in [0, 1)) of the way through the probabilities, which need not add up to 1."""
+    steps = probabilities.double().cumsum(-1)
+    index = int(torch.searchsorted(steps, number * steps[-1].item(), right=True))
+    # Rounding can lead past the last token that has a probability.
+    return min(index, int(probabilities.nonzero()[-1]))

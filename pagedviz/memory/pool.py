@@ -1,0 +1,71 @@
+"""One tier's blocks: which are free, and how many owners the others have.
+
+Knows nothing of sequences, tables or events; ``block_manager`` does.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from pagedviz.errors import AuditError
+
+
+class BlockPool:
+    """``num_blocks`` blocks with reference counts. Freed blocks are handed out again oldest first.
+
+    Oldest first, as in vLLM's free queue, so that a freed block's content lives as long as it can: the map
+    stays legible, and a prefix cache can still find it.
+    """
+
+    def __init__(self, num_blocks: int) -> None:
+        self.num_blocks = num_blocks
+        self._free = deque(range(num_blocks))
+        self._refcounts = [0] * num_blocks
+
+    @property
+    def num_free(self) -> int:
+        """How many blocks nobody has."""
+        return len(self._free)
+
+    def refcount(self, block: int) -> int:
+        """How many owners the block has."""
+        return self._refcounts[block]
+
+    def take(self) -> int:
+        """Hand out a free block, with one owner. The caller has made sure that there is one."""
+        block = self._free.popleft()
+        self._refcounts[block] = 1
+        return block
+
+    def untake(self, block: int) -> None:
+        """Undo the latest ``take``, so that the next one hands out the same block."""
+        self._refcounts[block] = 0
+        self._free.appendleft(block)
+
+    def share(self, block: int) -> int:
+        """Add an owner; returns how many there are now."""
+        self._refcounts[block] += 1
+        return self._refcounts[block]
+
+    def drop(self, block: int) -> int:
+        """Take an owner away; returns how many are left. With the last one the block becomes free."""
+        left = self._refcounts[block] - 1
+        self._refcounts[block] = left
+        if left == 0:
+            self._free.append(block)
+        return left
+
+    def check(self, owners: dict[int, int]) -> None:
+        """Compare with the number of table entries that name each block.
+
+        Raises:
+            AuditError: a reference count is wrong, or a block is free and owned, or neither.
+        """
+        free = set(self._free)
+        if len(free) != len(self._free):
+            raise AuditError(f"the free queue names a block twice: {sorted(self._free)}")
+        for block, count in enumerate(self._refcounts):
+            if count != owners.get(block, 0):
+                raise AuditError(f"block {block}: refcount {count}, but {owners.get(block, 0)} entries name it")
+            if (count == 0) != (block in free):
+                raise AuditError(f"block {block}: refcount {count}, free: {block in free}")

