@@ -33,9 +33,7 @@ def block_map(state: State, info: EngineInfo | None = None, tier: str = "device"
         row, column = divmod(number, columns)
         block = state.block(number, tier)
         cells[row][column] = 0 if block is None else 1 + block.holders[0][0] % len(colours)
-        hover[row][column] = (
-            f"Block {number} is free" if block is None else describe(state, tier, number, block)
-        )
+        hover[row][column] = f"Block {number} is free" if block is None else describe(state, tier, number, block)
     scale = ["#F3F4F6", *colours]
     figure = go.Figure(
         go.Heatmap(

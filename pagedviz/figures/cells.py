@@ -89,12 +89,27 @@ def draw(blocks: Map) -> str:
 def _outlines(blocks: Map) -> str:
     """All cells as if free; what somebody has is drawn over them."""
     count = math.ceil(blocks.state.num_blocks.get(blocks.tier, 0) / blocks.grid.blocks_per_cell)
+    if blocks.grid.cell < _DETAILED:
+        return _lines(blocks, count)
     path = []
     for number in range(count):
         left, top, side = blocks.place(number)
         path.append(box(left + 0.5, top + 0.5, side - 1, side - 1))
-    width = min(1.0, blocks.grid.cell / 10)
-    return element("path", d="".join(path), fill="#ffffff", stroke=LINE, stroke_width=width)
+    return element("path", d="".join(path), fill="#ffffff", stroke=LINE)
+
+
+def _lines(blocks: Map, count: int) -> str:
+    """Lines between the first ``count`` cells, at a hundredth of the length of as many outlines."""
+    size, columns = blocks.grid.cell, blocks.grid.columns
+    rows, rest = divmod(count, columns)
+    path = []
+    for row in range(rows + bool(rest) + 1):
+        across = columns if row <= rows else rest
+        path.append(f"M{blocks.x:.1f} {blocks.y + row * size:.1f}h{across * size:.1f}")
+    for column in range(columns + 1):
+        down = rows + bool(rest) if column <= rest else rows
+        path.append(f"M{blocks.x + column * size:.1f} {blocks.y:.1f}v{down * size:.1f}")
+    return element("path", d="".join(path), stroke=LINE, stroke_width=min(1.0, size / 10))
 
 
 def _single(blocks: Map) -> Iterable[_Cell]:
@@ -163,7 +178,7 @@ def _detailed(blocks: Map, number: int, block: Block) -> str:
         parts.append(element("path", d=stripes, stroke=INK, stroke_width=1.2))
     if words.shared(block):
         radius = max(1.8, side / 12)
-        corner = {"cx": left + side - 2 * radius, "cy": top + 2 * radius}
+        corner = {"cx": left + side - 1.5 * radius, "cy": top + 1.5 * radius}
         parts.append(element("circle", **corner, r=radius, fill=INK, stroke="#ffffff"))
     parts.append(rect(left, top, side, side, fill="none", stroke=INK, stroke_opacity=0.35))
     letters = words.owners(block)

@@ -27,9 +27,7 @@ _MOST_ROWS = 8
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
 
 
-def picture(
-    state: State, info: EngineInfo, history: Points[MemoryPoint] | None = None, note: str = ""
-) -> str:
+def picture(state: State, info: EngineInfo, history: Points[MemoryPoint] | None = None, note: str = "") -> str:
     """An SVG of the state: block map, memory timeline, sequences with their block tables, counters, legend.
 
     Args:
@@ -72,9 +70,7 @@ def _title(state: State, info: EngineInfo, note: str) -> str:
     return "".join(
         (
             text(_EDGE, 38, words.plain(info.model, 48), font_size=20, font_weight=600),
-            text(
-                _WIDTH - _EDGE, 38, f"{theme().label('step')} {state.step:,}", font_size=20, text_anchor="end"
-            ),
+            text(_WIDTH - _EDGE, 38, f"{theme().label('step')} {state.step:,}", font_size=20, text_anchor="end"),
             text(_EDGE, 60, note or facts, fill=MUTED),
         )
     )
@@ -91,14 +87,10 @@ def _map(state: State, info: EngineInfo) -> tuple[str, float]:
     for tier in tiers:
         blocks = state.num_blocks[tier]
         grid = grid_for(blocks, _LEFT, (_MAP_HEIGHT - 26 * (len(tiers) - 1)) / len(tiers))
-        scale = (
-            f"one cell is {words.plural(grid.blocks_per_cell, 'block')}" if grid.blocks_per_cell > 1 else ""
-        )
+        scale = f"one cell is {words.plural(grid.blocks_per_cell, 'block')}" if grid.blocks_per_cell > 1 else ""
         held = len(state.blocks.get(tier, {}))
         aside = scale or f"{held:,} of {words.plural(blocks, 'block')} in use"
-        parts.append(
-            _heading(_EDGE, y, f"{theme().label('block_map')}: {theme().tier(tier, info)}", aside, _LEFT)
-        )
+        parts.append(_heading(_EDGE, y, f"{theme().label('block_map')}: {theme().tier(tier, info)}", aside, _LEFT))
         parts.append(draw(Map(state, tier, grid, _EDGE, y + 12)))
         y += 12 + grid.height + 26
     return "".join(parts), y - 26
@@ -156,9 +148,7 @@ def _tables(state: State, y: float) -> tuple[str, float]:
         parts.append(_row(state, sequence, y))
     if len(rows) > _MOST_ROWS:
         y += 20
-        parts.append(
-            text(_RIGHT_X, y, f"and {words.plural(len(rows) - _MOST_ROWS, 'sequence')} more", fill=MUTED)
-        )
+        parts.append(text(_RIGHT_X, y, f"and {words.plural(len(rows) - _MOST_ROWS, 'sequence')} more", fill=MUTED))
     if not rows:
         y += 22
         parts.append(text(_RIGHT_X, y, "no requests yet", fill=MUTED))
@@ -202,8 +192,7 @@ def _legend(y: float) -> str:
             theme().label("shared"),
         ),
         (
-            rect(0, 0, 12, 12, fill=colour)
-            + element("path", d="M0 4L4 0M0 8L8 0", stroke=INK, stroke_width=1.2),
+            rect(0, 0, 12, 12, fill=colour) + element("path", d="M0 4L4 0M0 8L8 0", stroke=INK, stroke_width=1.2),
             theme().label("copied"),
         ),
         (rect(0, 0, 12, 12, fill=memory["used"]), theme().label("used")),

@@ -41,9 +41,7 @@ def memory_summary(state: State, info: EngineInfo) -> str:
         f"blocks: {counters.allocated:,} allocated, {counters.filled:,} filled, {counters.shared:,} shared, "
         f"{counters.copied:,} copied on write, {counters.freed:,} freed"
     )
-    lines.append(
-        f"requests: {counters.finished:,} finished, {words.plural(counters.preempted, 'preemption')}"
-    )
+    lines.append(f"requests: {counters.finished:,} finished, {words.plural(counters.preempted, 'preemption')}")
     return "\n".join(lines)
 
 

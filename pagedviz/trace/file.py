@@ -49,7 +49,7 @@ def from_bytes(data: bytes) -> Parts:
     if data.startswith(_GZIP_MAGIC):
         data, cut = _unzip(data)
     if not data:
-        raise TraceFormatError("not a pagedviz trace: it is empty")
+        raise TraceFormatError(f"not a pagedviz trace: it is {'cut off in line 1' if cut else 'empty'}")
     *lines, tail = data.split(b"\n")
     cut = cut or bool(tail)
     if not lines:

@@ -82,7 +82,10 @@ def apply(state: State, event: AnyEvent) -> None:  # noqa: C901, PLR0912 - one c
         case SequenceForked():
             _fork(state, event)
         case SequenceFinished():
-            state.sequences[event.sequence].status = "finished"
+            sequence = state.sequences[event.sequence]
+            if sequence.status == "finished":
+                _contradiction(f"sequence {event.sequence} finishes twice")
+            sequence.status = "finished"
         case BlockAllocated():
             _allocate(state, event)
         case BlockFilled():
@@ -113,6 +116,8 @@ def _contradiction(reason: str) -> NoReturn:
 def _finish_step(state: State, event: StepFinished) -> None:
     for sequence, start, count in state.scheduled:
         running = state.sequences[sequence]
+        if not 0 <= start <= start + count <= len(running.tokens):
+            _contradiction(f"{count} tokens from {start} on are computed of {len(running.tokens)}")
         if running.status == "running":
             running.computed = start + count
     state.counters.prefill_tokens += event.prefill_tokens
@@ -163,8 +168,9 @@ def _fork(state: State, event: SequenceForked) -> None:
     parent, child = state.sequences[event.parent], state.sequences[event.child]
     if child.status != "waiting":
         _contradiction(f"sequence {event.child} is {child.status}, not waiting")
-    if not 0 <= event.num_tokens <= parent.computed:
-        _contradiction(f"{event.num_tokens} tokens are shared of {parent.computed} in memory")
+    there = min(parent.computed, len(child.tokens))
+    if not 0 <= event.num_tokens <= there:
+        _contradiction(f"{event.num_tokens} tokens are shared of {there} in memory")
     child.computed, child.status = event.num_tokens, "running"
 
 

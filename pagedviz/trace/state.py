@@ -118,7 +118,7 @@ class State(msgspec.Struct):
 
     def num_free(self, tier: str = "device") -> int:
         """How many blocks of the tier nobody has."""
-        return self.num_blocks[tier] - len(self.blocks.get(tier, {}))
+        return self.num_blocks.get(tier, 0) - len(self.blocks.get(tier, {}))
 
     def memory(self, tier: str = "device") -> MemoryUse:
         """How the tier's token slots are used; the three parts add up to all of them."""

@@ -41,8 +41,7 @@ class Trace:
 
     def __repr__(self) -> str:
         return (
-            f"<Trace of {self.info.model}: steps {self.first_step} to {self.last_step}, "
-            f"{self.num_events} events>"
+            f"<Trace of {self.info.model}: steps {self.first_step} to {self.last_step}, {self.num_events} events>"
         )
 
     @cached_property

@@ -1,0 +1,190 @@
+import gzip
+import random
+import warnings
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pagedviz.errors import PagedvizError, TraceFileError, TraceFormatError, TruncatedTraceWarning
+from pagedviz.figures import picture
+from pagedviz.trace import Trace, memory_history
+
+
+@pytest.fixture(scope="module")
+def trace(streams):
+    return streams.trace_of(streams.random_run(11))
+
+
+@pytest.fixture(scope="module")
+def lines(trace):
+    return trace.to_bytes().splitlines(keepends=True)
+
+
+def same(one, other):
+    return (one.info, one.start, one.batches) == (other.info, other.start, other.batches)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32), groups=st.integers(1, 2))
+def test_bytes_and_back(streams, seed, groups):
+    trace = streams.trace_of(streams.random_run(seed, groups=groups))
+    assert same(Trace.from_bytes(trace.to_bytes()), trace)
+
+
+@pytest.mark.parametrize("name", ["run.pvtrace", "run.pvtrace.gz", "a trace\u00e9.pvtrace"])
+def test_save_and_load(trace, tmp_path, name):
+    trace.save(tmp_path / name)
+    assert same(Trace.load(tmp_path / name), trace)
+    assert not Trace.load(str(tmp_path / name)).truncated
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_gzip_is_known_by_its_bytes_and_made_without_a_clock(trace, tmp_path):
+    trace.save(tmp_path / "a.gz")
+    trace.save(tmp_path / "b.gz")
+    assert (tmp_path / "a.gz").read_bytes() == (tmp_path / "b.gz").read_bytes()
+    (tmp_path / "a.gz").rename(tmp_path / "plain.pvtrace")
+    assert same(Trace.load(tmp_path / "plain.pvtrace"), trace)
+
+
+def test_saving_over_a_trace_replaces_it_whole(trace, tmp_path, monkeypatch):
+    path = tmp_path / "run.pvtrace"
+    path.write_bytes(b"before")
+    monkeypatch.setattr("pathlib.Path.replace", lambda *_: (_ for _ in ()).throw(OSError(28, "disk full")))
+    with pytest.raises(TraceFileError, match="disk full"):
+        trace.save(path)
+    assert path.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_a_cut_off_file_loses_its_last_line_only(streams, data):
+    trace = streams.trace_of(streams.random_run(11))
+    whole = trace.to_bytes()
+    head = sum(len(line) for line in whole.splitlines(keepends=True)[:2])
+    cut = data.draw(st.integers(0, len(whole) - 1))
+    if cut < head:
+        with pytest.raises(TraceFormatError):
+            Trace.from_bytes(whole[:cut])
+        return
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        short = Trace.from_bytes(whole[:cut])
+    complete = whole[:cut].endswith(b"\n")
+    assert short.truncated == (not complete)
+    assert [w.category for w in caught] == [] if complete else [TruncatedTraceWarning]
+    assert short.batches == trace.batches[: whole[:cut].count(b"\n") - 2]
+    short.state_at(short.last_step)
+
+
+def test_a_cut_off_gzip_stream_gives_what_is_there(trace, tmp_path):
+    path = tmp_path / "run.gz"
+    data = gzip.compress(trace.to_bytes(), mtime=0)
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.warns(TruncatedTraceWarning, match="run.gz is cut off behind line"):
+        short = Trace.load(path)
+    assert short.truncated
+    assert 0 < len(short.batches) < len(trace.batches)
+    path.write_bytes(data[:30])
+    with pytest.raises(TraceFormatError, match="cut off"):
+        Trace.load(path)
+
+
+def test_gzip_streams_behind_each_other_are_one(trace, tmp_path):
+    data = trace.to_bytes()
+    (tmp_path / "two.gz").write_bytes(gzip.compress(data[:5000]) + gzip.compress(data[5000:]))
+    assert same(Trace.load(tmp_path / "two.gz"), trace)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "empty"),
+        (gzip.compress(b""), "empty"),
+        (b"\n", "line 1"),
+        (b"hello\n", "not a pagedviz trace"),
+        (b'{"a":1}\n', "not a pagedviz trace"),
+        (b"[1,2,3]\n", "not a pagedviz trace"),
+        (b"\xff\xfe\x00" * 99, "not a pagedviz trace"),
+        (b"[" * 200_000 + b"\n", "not a pagedviz trace"),
+        (b'{"format":' + b"[" * 200_000 + b"\n", "not a pagedviz trace"),
+        (b'{"format":"pagedviz-trace","version":2}\n', "version 2; this pagedviz reads 1 to 1: update"),
+        (b'{"format":"pagedviz-trace","version":0}\n', "version 0"),
+        (b'{"format":"pagedviz-trace","version":1}\n', "header is damaged"),
+        (b'{"format":"pagedviz-trace","version":' + b"9" * 5000 + b"}\n", "not a pagedviz trace"),
+        (b"\x1f\x8b\x08\x00garbage of some length", "gzip stream of the trace is damaged"),
+    ],
+)
+def test_what_is_no_trace_says_so_with_its_path(tmp_path, content, words):
+    path = tmp_path / "strange.pvtrace"
+    path.write_bytes(content)
+    with pytest.raises(TraceFormatError, match=words) as caught:
+        Trace.load(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "content", "words"),
+    [
+        (1, b'{"keyframe":7}\n', "line 2 is no keyframe"),
+        (1, b"{}\n", "line 2 is no keyframe"),
+        (1, b'{"keyframe":{"block_size":0,"num_blocks":{"device":4}}}\n', "a block has 0 slots"),
+        (1, b'{"keyframe":{"block_size":4,"num_blocks":{"device":-4}}}\n', "pool has -4 blocks"),
+        (
+            1,
+            b'{"keyframe":{"block_size":4,"num_blocks":{"device":4},"blocks":{"device":{"1":'
+             b'{"group":0,"holders":[[0,0]],"born":0}}}}}\n',
+            "held as entry 0 of sequence 0, which lacks it",
+        ),
+        (5, b"\n", "line 6 is damaged"),
+        (5, b'{"seq":1,"step":1\n', "line 6 is damaged"),
+        (5, b'{"seq":"x","step":1,"t_us":0,"events":[]}\n', "line 6 is damaged: .*seq"),
+        (5, b'{"seq":0,"step":1,"t_us":0,"events":[["BlockStolen",1]]}\n', "line 6 is damaged: .*BlockStolen"),
+        (5, b'{"seq":0,"step":1,"t_us":0,"events":[]}\n', "line 6 begins with event 0"),
+        (5, b'{"seq":' + b"9" * 400 + b',"step":1,"t_us":0,"events":[]}\n', "line 6 begins with event 9"),
+        (5, b'{"seq":' + b"9" * 5000 + b',"step":1,"t_us":0,"events":[]}\n', "line 6 is damaged"),
+        (5, b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}\n", "line 6 is damaged"),
+        (5, b'{"seq":0,"step":1,"t_us":0,"events":[["TokenAppended",1,1,1,"\xff"]]}\n', "line 6 is damaged"),
+    ],
+)
+def test_a_damaged_line_is_named(lines, line, content, words):
+    with pytest.raises(TraceFormatError, match=words):
+        Trace.from_bytes(b"".join([*lines[:line], content, *lines[line + 1 :]]))
+
+
+def test_steps_do_not_go_back(streams, trace, lines):
+    batch = trace.batches[-1]
+    more = b'{"seq":%d,"step":%d,"t_us":0,"events":[]}\n' % (batch.seq + len(batch.events), batch.step - 1)
+    with pytest.raises(TraceFormatError, match=f"goes back from step {batch.step} to {batch.step - 1}"):
+        Trace.from_bytes(b"".join(lines) + more)
+
+
+@pytest.mark.parametrize("name", ["nowhere.pvtrace", "nowhere/run.pvtrace", "."])
+def test_a_file_that_cannot_be_read_or_written_is_named(trace, tmp_path, name):
+    path = tmp_path / name
+    with pytest.raises(TraceFileError, match="cannot read the trace") as caught:
+        Trace.load(path)
+    assert isinstance(caught.value, PagedvizError)
+    assert str(path) in str(caught.value)
+    if name != "nowhere.pvtrace":
+        with pytest.raises(TraceFileError, match="cannot write the trace"):
+            trace.save(path)
+
+
+@settings(max_examples=150, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_a_file_with_damaged_bytes_gives_a_trace_or_an_error_of_ours(streams, seed):
+    dice = random.Random(seed)
+    data = bytearray(streams.trace_of(streams.random_run(seed % 7, steps=12)).to_bytes())
+    for _ in range(dice.randint(1, 4)):
+        data[dice.randrange(len(data))] = dice.choice(b'0123456789[]{}",-\n\x00\xffa')
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TruncatedTraceWarning)
+        try:
+            trace = Trace.from_bytes(bytes(data))
+            state = trace.state_at(trace.last_step)
+            assert picture(state, trace.info, memory_history(trace))
+        except TraceFormatError:
+            pass

@@ -1,0 +1,193 @@
+import contextlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pagedviz.errors import TraceFormatError
+from pagedviz.events import (
+    KINDS,
+    Batch,
+    BlockAllocated,
+    BlockCopied,
+    BlockFilled,
+    BlockFreed,
+    BlockReleased,
+    BlockShared,
+    RequestAdded,
+    RequestFinished,
+    RequestPreempted,
+    RequestScheduled,
+    SequenceFinished,
+    SequenceForked,
+    StepFinished,
+    StepStarted,
+    TokenAppended,
+)
+from pagedviz.trace import State, apply, apply_batch, contradictions
+
+runs = st.fixed_dictionaries(
+    {
+        "seed": st.integers(0, 2**32),
+        "steps": st.integers(0, 30),
+        "block_size": st.sampled_from((1, 2, 4, 16)),
+        "num_blocks": st.integers(8, 40),
+        "groups": st.integers(1, 2),
+    }
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(run=runs)
+def test_state_is_sound_after_every_batch_and_knows_who_holds_what(streams, run):
+    toy = streams.random_run(**run)
+    state = streams.start_of(toy)
+    for batch in toy.batches:
+        apply_batch(state, batch)
+        assert list(contradictions(state)) == []
+        use = state.memory()
+        assert use.used + use.waste + use.free == toy.num_blocks * toy.block_size
+        assert min(use.used, use.waste, use.free) >= 0
+    assert {block: state.refcount(block) for block in state.blocks.get("device", {})} == toy.holders
+    for job in toy.jobs:
+        assert state.requests[job.name].status == job.status
+        for stream in job.streams:
+            sequence = state.sequences[stream.id]
+            tables = {g: [("device", block) for block in table] for g, table in stream.tables.items()}
+            assert (sequence.tokens, sequence.status) == (stream.tokens, stream.status)
+            assert sequence.computed == stream.computed or stream.status == "finished"
+            assert {g: t for g, t in sequence.tables.items() if t} == {g: t for g, t in tables.items() if t}
+
+
+@settings(max_examples=60, deadline=None)
+@given(run=runs, data=st.data())
+def test_a_stream_with_a_lost_doubled_or_moved_event_gets_an_error_of_ours_or_none(streams, run, data):
+    toy = streams.random_run(**run)
+    events = [event for batch in toy.batches for event in batch.events]
+    if not events:
+        return
+    index = data.draw(st.integers(0, len(events) - 1))
+    match data.draw(st.sampled_from(("lose", "double", "move"))):
+        case "lose":
+            del events[index]
+        case "double":
+            events.insert(index, events[index])
+        case _:
+            events.insert(data.draw(st.integers(0, len(events) - 1)), events.pop(index))
+    with contextlib.suppress(TraceFormatError):  # anything else that is raised fails the test
+        apply_batch(streams.start_of(toy), Batch(0, 0, 0, tuple(events)))
+
+
+def test_a_copy_stays_as_it_was(streams):
+    toy = streams.random_run(3)
+    state = streams.start_of(toy)
+    half = len(toy.batches) // 2
+    for batch in toy.batches[:half]:
+        apply_batch(state, batch)
+    copy, twin = state.copy(), state.copy()
+    for batch in toy.batches[half:]:
+        apply_batch(state, batch)
+    assert copy == twin
+    assert copy != state
+    for batch in toy.batches[half:]:
+        apply_batch(copy, batch)
+    assert copy == state
+
+
+def running_state():
+    """Two samples of r0: A has blocks 0 and 1, B shares block 0 and waits; r1 waits with C."""
+    state = State(4, {"device": 4})
+    for event in (
+        RequestAdded("r0", (0, 1), (1, 2, 3, 4, 5), (), 8),
+        RequestAdded("r1", (2,), (7,), (), 8),
+        RequestScheduled("r0", False),
+        BlockAllocated("device", 0, 0, 0, 0, "prefill"),
+        BlockAllocated("device", 0, 1, 0, 1, "prefill"),
+        StepStarted(((0, 0, 5),)),
+        StepFinished(1, 5, 0),
+        BlockShared("device", 0, 0, 1, 0, 2),
+    ):
+        apply(state, event)
+    return state
+
+
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [
+        (BlockAllocated("device", 0, 0, 2, 0, "prefill"), "handed out twice"),
+        (BlockAllocated("device", 0, 4, 2, 0, "prefill"), "outside the device pool of 4"),
+        (BlockAllocated("device", 0, -1, 2, 0, "prefill"), "outside the device pool of 4"),
+        (BlockAllocated("disk", 0, 2, 2, 0, "prefill"), "'disk', which does not exist"),
+        (BlockAllocated("device", 0, 2, 2, 1, "prefill"), "entry 1 is set in a table of 0"),
+        (BlockAllocated("device", 0, 2, 0, -1, "prefill"), "entry -1 is set in a table of 2"),
+        (BlockAllocated("device", 0, 2, 9, 0, "prefill"), "9, which does not exist"),
+        (BlockShared("device", 0, 3, 1, 0, 1), "3, which does not exist"),
+        (BlockShared("device", 0, 1, 1, 1, 3), "2 holders, not 3"),
+        (BlockShared("device", 0, 1, 0, 1, 2), "already has block 1"),
+        (BlockReleased("device", 0, 0, 0, 0, 0), "1 holders, not 0"),
+        (BlockReleased("device", 0, 0, 0, 0, 1), "dropped from the middle"),
+        (BlockReleased("device", 0, 1, 2, 0, 0), "is not entry 0 of sequence 2"),
+        (BlockFreed("device", 0, 0), "freed while somebody has it"),
+        (BlockFreed("device", 0, 3), "3, which does not exist"),
+        (BlockFilled("device", 0, 0, 2, 0, "ab"), "is not entry 0 of sequence 2"),
+        (BlockCopied("device", 0, 2, 1, 0, 1), "copied while nobody has it"),
+        (BlockCopied("device", 0, 0, 3, 0, 1), "3, which does not exist"),
+        (RequestAdded("r0", (9,), (1,), (), 1), "added twice"),
+        (RequestAdded("r9", (0,), (1,), (), 1), "sequence 0 is added twice"),
+        (RequestAdded("r9", (9,), (1, 2), ("a",), 1), "2 prompt tokens have 1 texts"),
+        (RequestScheduled("r0", False), "is running, not waiting"),
+        (RequestScheduled("r9", False), "'r9', which does not exist"),
+        (RequestPreempted("r1", "recompute", "", 0, 0), "is waiting, not running"),
+        (SequenceForked("r0", 0, 0, 5), "sequence 0 is running, not waiting"),
+        (SequenceForked("r0", 0, 1, 6), "6 tokens are shared of 5"),
+        (SequenceForked("r0", 2, 1, 1), "1 tokens are shared of 0"),
+        (TokenAppended(0, 6, 1, ""), "position 6 follows 5 tokens"),
+        (TokenAppended(9, 0, 1, ""), "9, which does not exist"),
+        (SequenceFinished("r0", 9, "stop"), "9, which does not exist"),
+        (RequestFinished("r9", "stop"), "'r9', which does not exist"),
+    ],
+)
+def test_an_event_that_contradicts_the_state_is_named_with_its_reason(event, reason):
+    state = running_state()
+    state.seq = 41
+    with pytest.raises(TraceFormatError) as caught:
+        apply_batch(state, Batch(41, 3, 0, (event,)))
+    assert "event 41 in step 3" in str(caught.value)
+    assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize("scheduled", [(0, 0, 6), (0, -1, 1), (0, 3, -1), (9, 0, 1)])
+def test_a_step_cannot_compute_tokens_that_do_not_exist(scheduled):
+    with pytest.raises(TraceFormatError):
+        apply_batch(running_state(), Batch(0, 1, 0, (StepStarted((scheduled,)), StepFinished(1, 1, 0))))
+
+
+def test_nothing_happens_twice_at_an_end():
+    state = running_state()
+    apply(state, SequenceFinished("r0", 0, "stop"))
+    apply(state, RequestFinished("r0", "stop"))
+    for event in (SequenceFinished("r0", 0, "stop"), RequestFinished("r0", "stop"), TokenAppended(0, 5, 1, "")):
+        with pytest.raises(TraceFormatError):
+            apply_batch(state, Batch(0, 1, 0, (event,)))
+
+
+@pytest.mark.parametrize(
+    ("seq", "words"), [(3, "events 0 to 2 are missing"), (-1, "event -1 of step 1 comes twice")]
+)
+def test_batches_follow_each_other_without_gaps(seq, words):
+    with pytest.raises(TraceFormatError, match=words):
+        apply_batch(State(4, {"device": 4}), Batch(seq, 1, 0, (StepStarted(()),)))
+
+
+def test_every_kind_changes_a_state_or_is_known_not_to(streams, golden):
+    """The reducer has a case for every member of the union; mypy proves it, this looks at the golden run."""
+    from pagedviz.trace import Trace
+
+    trace = Trace.load(golden / "tiny_run.pvtrace")
+    state, silent = trace.start.copy(), set(KINDS)
+    for event in trace.events:
+        before = state.copy()
+        apply(state, event)
+        if state != before:
+            silent.discard(type(event).__name__)
+    assert silent == {"KernelLaunched"}
