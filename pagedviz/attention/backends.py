@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from importlib import import_module
 from types import ModuleType
 
 import torch
@@ -16,19 +17,16 @@ from pagedviz.errors import BackendUnavailable, ConfigError
 
 
 def _torch(device: torch.device) -> ModuleType:  # noqa: ARG001 - runs anywhere
-    from pagedviz_kernels import reference
-
-    return reference
+    return import_module("pagedviz_kernels.reference")
 
 
 def _numba(device: torch.device) -> ModuleType:
     if device.type != "cpu":
         raise BackendUnavailable(f"attention='numba' runs on the CPU only, and the model is on {device}")
     try:
-        from pagedviz_kernels import cpu
+        return import_module("pagedviz_kernels.cpu")
     except ImportError as error:
         raise BackendUnavailable(f"attention='numba' needs numba: {error}") from error
-    return cpu
 
 
 def _triton(device: torch.device) -> ModuleType:
@@ -38,10 +36,9 @@ def _triton(device: torch.device) -> ModuleType:
             "(Triton's interpreter: slow, float32 or float16 only)"
         )
     try:
-        from pagedviz_kernels import triton_ops
+        return import_module("pagedviz_kernels.triton_ops")
     except ImportError as error:
         raise BackendUnavailable(f"attention='triton' needs triton: {error}") from error
-    return triton_ops
 
 
 BACKENDS: dict[str, Callable[[torch.device], ModuleType]] = {

@@ -20,6 +20,7 @@ from pagedviz.engine.core import EngineCore
 from pagedviz.engine.keywords import check_keywords
 from pagedviz.engine.outputs import RequestOutput
 from pagedviz.engine.prompts import Prompt, Prompts, as_list, new_request
+from pagedviz.engine.request import Request
 from pagedviz.engine.runner import Runner
 from pagedviz.engine.sampler import Sampler
 from pagedviz.errors import ConfigError, RequestError
@@ -183,11 +184,9 @@ class Engine:
 
     def _request(
         self, prompt: Prompt, params: Any, sampling: dict[str, Any], request_id: str | None
-    ) -> tuple[Any, tuple[str, ...]]:
+    ) -> tuple[Request, tuple[str, ...]]:
         if request_id is None:
-            while (request_id := f"r{self._next_request}") in self._core.requests:
-                self._next_request += 1
-            self._next_request += 1
+            request_id = self._free_id()
         elif request_id in self._core.requests:
             raise RequestError(f"request_id={request_id!r} is taken by an unfinished request")
         request, texts = new_request(
@@ -202,6 +201,13 @@ class Engine:
         )
         self._next_sequence += request.params.n
         return request, texts
+
+    def _free_id(self) -> str:
+        while True:
+            request_id = f"r{self._next_request}"
+            self._next_request += 1
+            if request_id not in self._core.requests:
+                return request_id
 
     # -- watching ----------------------------------------------------------------------------------------------
 

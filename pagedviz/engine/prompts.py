@@ -19,14 +19,10 @@ Prompts = Union[Prompt, Sequence[Prompt]]
 
 def as_list(prompts: Prompts) -> list[Prompt]:
     """One prompt or several, as a list of prompts."""
-    if hasattr(prompts, "tolist"):
-        prompts = prompts.tolist()
     if isinstance(prompts, str):
         return [prompts]
-    prompts = list(prompts)
-    if prompts and all(isinstance(item, int) for item in prompts):
-        return [prompts]  # type: ignore[list-item]
-    return prompts  # type: ignore[return-value]
+    many: list[Any] = prompts.tolist() if hasattr(prompts, "tolist") else list(prompts)
+    return [many] if many and all(isinstance(item, int) for item in many) else many
 
 
 def new_request(

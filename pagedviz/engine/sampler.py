@@ -89,7 +89,7 @@ class Sampler:
         text = advance(self._tokenizer, sequence.text, [*sequence.tokens, token])
         return text, text.text[len(sequence.text.text) :]
 
-    def _ends(self, request: Request, sequence: Sequence, token: int) -> tuple[str | None, int | None]:
+    def _ends(self, request: Request, sequence: Sequence, token: int) -> tuple[str | None, str | int | None]:
         """Whether the token itself, or the number of tokens, ends the sequence."""
         params = request.params
         if token in self._eos and not params.ignore_eos:

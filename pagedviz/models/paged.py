@@ -1,7 +1,8 @@
 """Run a transformers causal model with our attention in place of its own.
 
-That works for any architecture that goes through ``AttentionInterface``. The batch is one flat row of tokens with position ids; an object that knows the batch travels to every
-attention layer as a keyword. Knows nothing of blocks: that object does.
+That works for any architecture that goes through ``AttentionInterface``. The batch is one flat row of tokens with
+position ids; an object that knows the batch travels to every attention layer as a keyword. Knows nothing of
+blocks: that object does.
 """
 
 from __future__ import annotations
@@ -166,7 +167,8 @@ class PagedModel:
                 paged_attention=attention,
                 **keep,
             ).logits[0]
-        return logits if self._keeps_logits else logits[rows]
+        wanted: torch.Tensor = logits if self._keeps_logits else logits[rows]
+        return wanted
 
     @contextmanager
     def _our_attention(self) -> Iterator[None]:

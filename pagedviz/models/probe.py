@@ -16,7 +16,7 @@ from pagedviz.models.spec import LayerSpec
 if TYPE_CHECKING:
     from pagedviz.models.paged import PagedModel
 
-LENGTHS = (7, 5)
+LENGTHS = [7, 5]
 """Two sequences in one row: a model that mixes neighbours is found out as well."""
 
 TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-3}
@@ -45,7 +45,7 @@ class _Recorder:
         self.layers[layer] = LayerSpec(query.shape[1], key.shape[1], query.shape[2], window)
         group = query.shape[1] // key.shape[1]
         parts = []
-        for q, k, v in zip(query.split(LENGTHS), key.split(LENGTHS), value.split(LENGTHS), strict=True):
+        for q, k, v in zip(*(torch.split(x, LENGTHS) for x in (query, key, value)), strict=True):
             scores = torch.einsum("qhd,khd->hqk", q.float(), k.float().repeat_interleave(group, 1)) * scale
             if softcap is not None:
                 scores = softcap * torch.tanh(scores / softcap)
@@ -68,7 +68,7 @@ def probe(paged: PagedModel) -> dict[int, LayerSpec]:
     ids = (torch.arange(1, total + 1) * 7919 % config.vocab_size).to(model.device)
     positions = torch.cat([torch.arange(length) for length in LENGTHS]).to(model.device)
     with torch.inference_mode():
-        own = torch.cat([model(row[None], use_cache=False).logits[0] for row in ids.split(LENGTHS)]).float()
+        own = torch.cat([model(row[None], use_cache=False).logits[0] for row in torch.split(ids, LENGTHS)]).float()
     recorder = _Recorder()
     try:
         ours = paged.forward(ids, positions, torch.arange(total, device=model.device), recorder).float()

@@ -86,7 +86,7 @@ def check_config(config: Any) -> None:
             raise ModelError(f"{kind!r} rope scaling is not supported: it depends on the other sequences")
 
 
-def _rope_parameters(config: Any) -> list[Mapping[str, Any]]:
+def _rope_parameters(config: Any) -> list[dict[str, Any]]:
     rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
     nested = [value for value in rope.values() if isinstance(value, dict)]
     return nested or [rope]

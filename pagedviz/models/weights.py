@@ -68,7 +68,7 @@ def load(name: str | os.PathLike[str], dtype: torch.dtype | str = "auto") -> tup
 
 
 def cache_folder() -> Path:
-    """Where converted copies are kept: ``$PAGEDVIZ_CACHE``, else ``pagedviz`` in ``$XDG_CACHE_HOME`` or ``~/.cache``."""
+    """Where converted copies are kept: ``$PAGEDVIZ_CACHE``, or ``pagedviz`` in the user's cache folder."""
     if own := os.environ.get("PAGEDVIZ_CACHE"):
         return Path(own)
     return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "pagedviz"
@@ -164,8 +164,7 @@ def _in_hub_cache(hub_id: str) -> bool:
 
 def _hub_answers() -> bool:
     """Ask the hub once, briefly: its own client retries for most of a minute when there is no network."""
-    from huggingface_hub import constants
-    from huggingface_hub.utils import get_session
+    from huggingface_hub import constants, get_session
 
     if constants.HF_HUB_OFFLINE:
         return False
