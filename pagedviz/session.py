@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
-from pagedviz.errors import RequestError, SessionError
+from pagedviz.errors import SessionError
 from pagedviz.stepper import Command, Listener, RunState, Stepper
 from pagedviz.trace import Recorder, Trace
 
@@ -90,14 +90,8 @@ class Session:
             SessionError: the session is closed.
         """
         self._check_open()
-        if sampling:
-            if params is not None:
-                raise RequestError("give params, or its fields as keywords, not both")
-            from pagedviz.engine import SamplingParams
-
-            params = SamplingParams(**sampling)
         with self._stepper.turn():
-            name = self.engine.add_request(prompt, params, request_id=request_id)
+            name = self.engine.add_request(prompt, params, request_id=request_id, **sampling)
             self._stepper.has_work()
             self._stepper.tell(urgent=self._stepper.state != "running")
         return name

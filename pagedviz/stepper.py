@@ -119,9 +119,7 @@ class Stepper:
 
     def await_rest(self) -> None:
         """Return when no step is in progress and none is owed."""
-        self._wait(
-            lambda: not self.alive or (self.state == "paused" and not self._owed and not self._stepping)
-        )
+        self._wait(lambda: not self.alive or (self.state == "paused" and not self._owed and not self._stepping))
 
     def await_end(self, timeout: float | None = None) -> None:
         """Return when there is no thread, or after ``timeout`` seconds."""

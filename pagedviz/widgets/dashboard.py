@@ -13,12 +13,15 @@ import anywidget
 
 from pagedviz.errors import ConfigError
 from pagedviz.figures.picture import picture
-from pagedviz.trace import Trace
+from pagedviz.figures.summary import summary
+from pagedviz.trace import Trace, memory_history
 from pagedviz.widgets.bundle import bundle, stylesheet
 from pagedviz.widgets.feed import Feed, SavedFeed
 from pagedviz.widgets.stream import Stream
 
 _OPTIONS = ("layout",)
+_MOST_EVENTS_FOR_HISTORY = 200_000
+"""A longer run is shown without its timeline in the saved picture: nobody waits seconds for a spare view."""
 
 
 class Dashboard(anywidget.AnyWidget):  # type: ignore[misc]  # traitlets has no types
@@ -37,6 +40,7 @@ class Dashboard(anywidget.AnyWidget):  # type: ignore[misc]  # traitlets has no 
 
     _esm = bundle()
     _css = stylesheet()
+    _stream: Stream | None = None
 
     def __init__(self, source: Feed | Trace, **options: Any) -> None:
         for name in options:
@@ -51,27 +55,26 @@ class Dashboard(anywidget.AnyWidget):  # type: ignore[misc]  # traitlets has no 
         self._stream = Stream(self._feed, self.send)
 
     def _handle_custom_msg(self, content: object, buffers: object) -> None:
-        self._stream.receive(content)
+        if self._stream is not None:
+            self._stream.receive(content)
         super()._handle_custom_msg(content, buffers)
 
     def close(self) -> None:
         """Take the dashboard away and stop listening."""
-        self._stream.close()
+        # ipywidgets closes every widget that goes away, also one whose constructor refused its arguments.
+        if self._stream is not None:
+            self._stream.close()
         super().close()
 
     def __repr__(self) -> str:
-        return f"<Dashboard of {self._feed.trace.info.model}: {self._summary()}>"
-
-    def _summary(self) -> str:
-        trace = self._feed.trace
-        memory = trace.state_at(trace.last_step).memory()
-        slots = f"{memory.used} of {memory.used + memory.waste + memory.free} token slots hold K and V"
-        return f"{self._feed.status.state} at step {trace.last_step}, {slots}"
+        return f"<Dashboard of {self._feed.trace.info.model}, {self._feed.status.state}>"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        """The live view, and beside it a picture and a sentence that a saved notebook keeps."""
+        """The live view, and beside it the picture and the sentence that a saved notebook keeps."""
         data, metadata = super()._repr_mimebundle_(**kwargs)
         trace = self._feed.trace
-        data["image/svg+xml"] = picture(trace.state_at(trace.last_step), trace.info)
-        data["text/plain"] = repr(self)
+        state = trace.state_at(trace.last_step)
+        history = memory_history(trace) if trace.num_events <= _MOST_EVENTS_FOR_HISTORY else None
+        data["image/svg+xml"] = picture(state, trace.info, history)
+        data["text/plain"] = summary(state, trace.info)
         return data, metadata

@@ -1,0 +1,167 @@
+"""A real JupyterLab and a real Chromium, for tests and for measuring. Knows nothing of what is tested.
+
+Everything that JupyterLab reads or writes of its user's lies in a temporary folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+from playwright.sync_api import Browser, Locator, Page, Playwright
+
+HERE = Path(__file__).parent
+DASHBOARD = "[data-next-seq]"
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+_SERVER_STARTS_IN_S = 60
+_MS = 90_000
+
+
+def chromium(playwright: Playwright) -> Browser:
+    """The Chromium of the machine, or else Playwright's own; an error of Playwright's if there is neither."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    return playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
+
+
+class Lab:
+    """A JupyterLab server. ``python_path`` goes in front of its kernels' path."""
+
+    def __init__(self, folder: Path, python_path: tuple[str, ...] = ()) -> None:
+        self.folder = folder
+        self.root = folder / "notebooks"
+        self.root.mkdir(parents=True)
+        runtime = folder / "runtime"
+        settings = folder / "settings" / "@jupyterlab" / "apputils-extension"
+        settings.mkdir(parents=True)
+        quiet = {"fetchNews": "false", "checkForUpdates": False}
+        (settings / "notification.jupyterlab-settings").write_text(json.dumps(quiet))
+        env = {
+            **os.environ,
+            "HOME": str(folder),
+            "JUPYTER_CONFIG_DIR": str(folder / "config"),
+            "JUPYTER_DATA_DIR": str(folder / "data"),
+            "JUPYTER_RUNTIME_DIR": str(runtime),
+            "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
+            "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
+            "IPYTHONDIR": str(folder / "ipython"),
+            "NUMBA_CACHE_DIR": os.environ.get("NUMBA_CACHE_DIR", str(folder / "numba")),
+            "PYTHONPATH": os.pathsep.join([*python_path, str(HERE)]),
+            # The model may lie in the user's cache, which the temporary HOME would hide.
+            "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache")),
+        }
+        self.log = folder / "lab.log"
+        command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser"]
+        options = [f"--ServerApp.root_dir={self.root}", "--ServerApp.port=0", "--IdentityProvider.token=test"]
+        with self.log.open("wb") as log:
+            self._server = subprocess.Popen([*command, *options], env=env, stdout=log, stderr=log, cwd=folder)
+        self.url = self._await_url(runtime)
+
+    def _await_url(self, runtime: Path) -> str:
+        deadline = time.monotonic() + _SERVER_STARTS_IN_S
+        while time.monotonic() < deadline and self._server.poll() is None:
+            for path in runtime.glob("jpserver-*.json"):
+                with contextlib.suppress(json.JSONDecodeError):  # it is being written
+                    return str(json.loads(path.read_text())["url"])
+            time.sleep(0.05)
+        self.close()
+        raise RuntimeError(f"JupyterLab did not start:\n{self.log.read_text()[-4000:]}")
+
+    def close(self) -> None:
+        """End the server and its kernels."""
+        self._server.terminate()
+        try:
+            self._server.wait(20)
+        except subprocess.TimeoutExpired:
+            self._server.kill()
+            self._server.wait()
+
+    def open(self, browser: Browser, name: str, cells: list[str] | Path, theme: str = "light") -> Notebook:
+        """Open a notebook, made of code cells or copied from a file, in a window of its own."""
+        path = self.root / f"{name}.ipynb"
+        if isinstance(cells, Path):
+            shutil.copy(cells, path)
+        else:
+            book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+            book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+            nbformat.write(book, path)
+        page = browser.new_page(viewport={"width": 1500, "height": 1100})
+        page.set_default_timeout(_MS)
+        notebook = Notebook(page, f"{self.url}lab/workspaces/{name}/tree/{name}.ipynb?token=test&reset")
+        notebook.use_theme(theme)
+        return notebook
+
+
+class Notebook:
+    """An open notebook. ``problems`` collects what the page complains of."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self.problems: list[str] = []
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.goto(url)
+        self.await_ready()
+
+    def await_ready(self) -> None:
+        """Return when the notebook is there and its kernel waits for work."""
+        self.page.wait_for_function(
+            """() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === "idle" """
+        )
+
+    def use_theme(self, theme: str) -> None:
+        """``light`` or ``dark``."""
+        name = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}[theme]
+        self.command("apputils:change-theme", theme=name)
+        light = {"light": "true", "dark": "false"}[theme]
+        self.page.wait_for_selector(f"body[data-jp-theme-light={light}]")
+
+    def command(self, name: str, **arguments: str) -> None:
+        """Run a command of JupyterLab and wait for its end."""
+        self.page.evaluate(
+            "([name, args]) => jupyterapp.commands.execute(name, args).then(() => 0)", [name, arguments]
+        )
+
+    def run_all(self) -> None:
+        """Run all cells; return at once."""
+        self.page.evaluate("() => { jupyterapp.commands.execute('notebook:run-all-cells'); }")
+
+    def python(self, expression: str) -> str:
+        """What the expression is in the kernel, as its repr; waits for the running cell."""
+        reply = self.page.evaluate(
+            """async (code) => {
+                const kernel = jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+                const request = {code: "", user_expressions: {x: code}, silent: true, store_history: false};
+                return (await kernel.requestExecute(request).done).content.user_expressions.x;
+            }""",
+            expression,
+        )
+        assert reply["status"] == "ok", reply
+        return str(reply["data"]["text/plain"])
+
+    def dashboards(self) -> Locator:
+        """All dashboards on the page."""
+        return self.page.locator(DASHBOARD)
+
+    def await_state(self, *states: str, step: int = 0, index: int = 0) -> None:
+        """Return when a dashboard shows one of these states and has come to ``step``."""
+        self.page.wait_for_function(
+            """([selector, states, step, index]) => {
+                const data = document.querySelectorAll(selector)[index]?.dataset;
+                return data && states.includes(data.state) && Number(data.step) >= step;
+            }""",
+            arg=[DASHBOARD, states, step, index],
+        )
+
+    def press(self, button: str, index: int = 0) -> None:
+        """Click pause, step, resume or stop."""
+        self.page.get_by_test_id(button).nth(index).click()
+
+    def step(self, index: int = 0) -> int:
+        """The step that a dashboard shows."""
+        return int(self.dashboards().nth(index).get_attribute("data-step") or "-1")
