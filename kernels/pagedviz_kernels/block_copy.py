@@ -42,8 +42,10 @@ def copy_blocks(key_cache: torch.Tensor, value_cache: torch.Tensor, pairs: torch
     layers, _, block_size, heads, head_dim = key_cache.shape
     if pairs.shape[0] == 0 or layers == 0:
         return
+    head_dim_padded = tiles.next_power_of_2(head_dim)
     pairs = pairs.to(key_cache.device, non_blocking=True).contiguous()
     copy_kernel[pairs.shape[0], layers, triton.cdiv(block_size * heads, ROWS)](
         key_cache, value_cache, pairs, *key_cache.stride()[:4], block_size, heads,
-        HEAD_DIM=head_dim, HEAD_DIM_PADDED=tiles.next_power_of_2(head_dim), ROWS=ROWS, num_warps=4,
+        HEAD_DIM=head_dim, HEAD_DIM_PADDED=head_dim_padded, ROWS=ROWS,
+        num_warps=tiles.copy_warps(ROWS * head_dim_padded), **tiles.OPTIONS,
     )  # fmt: skip

@@ -86,9 +86,7 @@ def check_attention(
 def check_rows(query: torch.Tensor, context_lens: torch.Tensor) -> None:
     """`decode` wants exactly one query row per sequence."""
     if query.shape[0] != context_lens.shape[0]:
-        raise ValueError(
-            f"decode needs {context_lens.shape[0]} query rows, one a sequence, got {query.shape[0]}"
-        )
+        raise ValueError(f"decode needs {context_lens.shape[0]} query rows, one a sequence, got {query.shape[0]}")
 
 
 def check_starts(query_starts: torch.Tensor, context_lens: torch.Tensor) -> None:

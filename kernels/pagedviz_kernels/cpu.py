@@ -47,9 +47,7 @@ def write_kv(
 ) -> None:
     """Put row t of key and value into slot `slot_mapping[t]`; see `reference.write_kv`."""
     check_write(key, value, key_cache, value_cache, slot_mapping)
-    cpu_loops.write_rows(
-        _array(key), _array(value), _array(key_cache), _array(value_cache), slot_mapping.numpy()
-    )
+    cpu_loops.write_rows(_array(key), _array(value), _array(key_cache), _array(value_cache), slot_mapping.numpy())
 
 
 def decode(
@@ -168,9 +166,7 @@ def _dense(
         if window is not None:
             visible &= key_at > query_at - window
     if softcap is None:
-        out = F.scaled_dot_product_attention(
-            query, keys, values, attn_mask=visible, is_causal=causal, scale=scale
-        )
+        out = F.scaled_dot_product_attention(query, keys, values, attn_mask=visible, is_causal=causal, scale=scale)
     else:
         # torch's fused attention has no soft cap; the products of 16-bit floats would round the scores.
         query, keys, values = (x.to(torch.float32) for x in (query, keys, values))

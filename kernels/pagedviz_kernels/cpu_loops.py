@@ -72,9 +72,7 @@ def gather_rows(cache, table, first, out):
 
 
 @njit(nogil=True, fastmath=FAST, cache=True)
-def _attend_range(
-    query, key_cache, value_cache, table, head, first, last, scale, softcap, k, v, p, acc, stats
-):
+def _attend_range(query, key_cache, value_cache, table, head, first, last, scale, softcap, k, v, p, acc, stats):
     """Online softmax of one KV head's query group over tokens first..last-1.
 
     query: (group, head_dim) float32. k, v, p are scratch. Leaves acc = sum of exp(s - max) V, and stats =

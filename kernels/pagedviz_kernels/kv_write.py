@@ -43,10 +43,11 @@ def write_kv(
     num_tokens, heads, head_dim = key.shape
     if num_tokens == 0:
         return
+    heads_padded, head_dim_padded = tiles.next_power_of_2(heads), tiles.next_power_of_2(head_dim)
     key, value = (x if x.stride(-1) == 1 else x.contiguous() for x in (key, value))
     write_kernel[(num_tokens,)](
         key, value, key_cache, value_cache, slot_mapping,
         *key.stride()[:2], *value.stride()[:2], *key_cache.stride()[:3], key_cache.shape[1],
-        HEADS=heads, HEADS_PADDED=tiles.next_power_of_2(heads),
-        HEAD_DIM=head_dim, HEAD_DIM_PADDED=tiles.next_power_of_2(head_dim), num_warps=4,
+        HEADS=heads, HEADS_PADDED=heads_padded, HEAD_DIM=head_dim, HEAD_DIM_PADDED=head_dim_padded,
+        num_warps=tiles.copy_warps(heads_padded * head_dim_padded), **tiles.OPTIONS,
     )  # fmt: skip

@@ -153,6 +153,7 @@ def decode(
     if num_splits > 1:
         merge_kernel[(num_seqs * num_heads,)](
             partial, stats, out, num_splits,
-            HEAD_DIM=head_dim, HEAD_DIM_PADDED=config.HEAD_DIM_PADDED, SPLIT_TILE=SPLIT_TILE, num_warps=4,
+            HEAD_DIM=head_dim, HEAD_DIM_PADDED=config.HEAD_DIM_PADDED, SPLIT_TILE=SPLIT_TILE,
+            num_warps=4, **tiles.OPTIONS,
         )  # fmt: skip
     return out

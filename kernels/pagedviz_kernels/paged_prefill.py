@@ -61,9 +61,7 @@ def prefill_kernel(
     query_at = num_cached + new
     stored = ((row < block_q * group) & (new < num_new))[:, None] & (d < HEAD_DIM)[None, :]
     token = (seq_start + new).to(tl.int64)
-    q = tl.load(
-        Q + token[:, None] * stride_q + head[:, None] * stride_qh + d[None, :], mask=stored, other=0.0
-    )
+    q = tl.load(Q + token[:, None] * stride_q + head[:, None] * stride_qh + d[None, :], mask=stored, other=0.0)
 
     first = tl.maximum(num_cached + first_new - window + 1, 0)
     end = num_cached + tl.minimum(first_new + block_q, num_new)

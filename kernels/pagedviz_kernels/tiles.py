@@ -12,6 +12,9 @@ import torch
 MIN_DOT = 16
 """Tensor cores take no smaller side of a matrix product (the interpreter would, so we ask it everywhere)."""
 
+OPTIONS = {"enable_fp_fusion": True}
+"""Said at every launch, because Triton 3.10 changes the default and 3.9 warns of it."""
+
 MIN_TOKENS_PER_SPLIT = 128
 MAX_SPLITS = 64
 PROGRAMS_PER_SM = 2
@@ -34,9 +37,9 @@ class Tiles:
         smallest = min(self.HEAD_DIM_PADDED, self.BLOCK_M, self.TILE_N)
         assert smallest >= MIN_DOT, f"every side of tl.dot must be at least {MIN_DOT}, got {smallest}"
 
-    def as_kwargs(self) -> dict[str, int]:
+    def as_kwargs(self) -> dict[str, int | bool]:
         """Keyword arguments of a launch."""
-        return asdict(self)
+        return asdict(self) | OPTIONS
 
 
 def next_power_of_2(n: int) -> int:
@@ -52,12 +55,14 @@ def decode_tiles(head_dim: int, group: int, itemsize: int) -> Tiles:
     memory, so wide heads and float32 take shorter tiles.
     """
     padded = max(MIN_DOT, next_power_of_2(head_dim))
-    tile_n = 32 if padded * itemsize <= 256 else 16
+    block_m = max(MIN_DOT, next_power_of_2(group))
+    # More than 16 query heads per KV head with a long tile spill registers on sm_90 (the compile test saw it).
+    long_tile = padded * itemsize <= 256 and block_m == MIN_DOT
     return Tiles(
         HEAD_DIM=head_dim,
         HEAD_DIM_PADDED=padded,
-        BLOCK_M=max(MIN_DOT, next_power_of_2(group)),
-        TILE_N=tile_n,
+        BLOCK_M=block_m,
+        TILE_N=32 if long_tile else 16,
         num_warps=4,
         num_stages=3,
     )
@@ -67,12 +72,16 @@ def decode_tiles(head_dim: int, group: int, itemsize: int) -> Tiles:
 def prefill_tiles(head_dim: int, group: int, itemsize: int) -> Tiles:
     """One program holds BLOCK_M // group query tokens, with all heads of the group."""
     padded = max(MIN_DOT, next_power_of_2(head_dim))
-    narrow = padded * itemsize <= 256
+    if itemsize == 4:
+        # Exact float32 products run on ordinary cores from registers: anything larger spills.
+        block_m, tile_n = MIN_DOT, MIN_DOT
+    else:
+        block_m, tile_n = (64, 32) if padded <= 128 else (32, 16)
     return Tiles(
         HEAD_DIM=head_dim,
         HEAD_DIM_PADDED=padded,
-        BLOCK_M=max(64 if narrow else 32, next_power_of_2(group)),
-        TILE_N=32 if narrow else 16,
+        BLOCK_M=max(block_m, next_power_of_2(group)),
+        TILE_N=tile_n,
         num_warps=4,
         num_stages=2,
     )
@@ -85,6 +94,11 @@ def choose_splits(pairs: int, longest: int, num_sms: int) -> int:
     """
     wanted = -(-PROGRAMS_PER_SM * num_sms // max(pairs, 1))
     return max(1, min(wanted, longest // MIN_TOKENS_PER_SPLIT, MAX_SPLITS))
+
+
+def copy_warps(elements: int) -> int:
+    """Warps for a program that moves so many 16-bit elements: 8 of them, 16 bytes, per thread at a time."""
+    return max(1, min(8, next_power_of_2(elements) // 256))
 
 
 @cache
