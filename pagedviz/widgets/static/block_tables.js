@@ -6,12 +6,14 @@ import { blockKey, entryKey } from "./store.js";
 import { THEME } from "./theme.js";
 
 const MAX_TABLES = 40;
-const MAX_CHIPS = 48;
+
+/** Chips of one table in the page: tables share a budget. */
+const limitOfTable = (tables) => Math.round(Math.min(96, Math.max(16, 120 / tables)));
 
 /** The first and the last entries of a long table; the middle is left out. */
-function shown(length) {
-  const head = length > MAX_CHIPS ? 8 : length;
-  const tail = length > MAX_CHIPS ? MAX_CHIPS - 8 : 0;
+function shown(length, limit) {
+  const head = length > limit ? 5 : length;
+  const tail = length > limit ? limit - 5 : 0;
   return { indices: [...Array(head).keys(), ...Array.from({ length: tail }, (_, i) => length - tail + i)], hidden: length - head - tail, head };
 }
 
@@ -29,8 +31,8 @@ function createRow(sequence, group, label) {
     class: "pv-chip", role: "button", tabindex: "-1", "data-sequence": sequence, "data-group": group, "data-logical": logical,
   }, h("span", { class: "pv-logical" }, String(logical)), h("span", { class: "pv-arrow", "aria-hidden": "true" }, "›"), h("span", { class: "pv-physical" }));
 
-  function draw(state, table, links) {
-    const { indices, hidden, head } = shown(table.length);
+  function draw(state, table, links, limit) {
+    const { indices, hidden, head } = shown(table.length, limit);
     const wanted = new Set(indices);
     for (const [logical, chip] of byLogical) {
       if (!wanted.has(logical)) {
@@ -112,7 +114,7 @@ export function createBlockTables(store, tooltip) {
         byKey.set(key, row);
       }
       if (rows.children[position] !== row.root) rows.insertBefore(row.root, rows.children[position] ?? null);
-      row.draw(state, table, links);
+      row.draw(state, table, links, limitOfTable(wanted.length));
     });
     hint.hidden = tables > 0;
     setText(more, tables > wanted.length ? `and ${tables - wanted.length} more tables` : "");

@@ -6,7 +6,7 @@ import { css, isDark, mix, onScale, parseHex } from "./dom.js";
 import { letterOf } from "./describe.js";
 import { THEME } from "./theme.js";
 
-const MAX_PITCH = 34;
+const MAX_PITCH = 40;
 const owners = THEME.owners.map(parseHex);
 const states = Object.fromEntries(Object.entries(THEME.states).map(([name, hex]) => [name, parseHex(hex)]));
 const viridis = Array.from({ length: 65 }, (_, i) => onScale(THEME.viridis, i / 64));
@@ -44,16 +44,22 @@ export const MODES = {
 };
 
 /**
- * Where cells are: as large as fits into the width and, while they can shrink, the height.
+ * Where cells are: as large as fits, in as few rows as costs little of their size. Rows of 8, 16, 24… blocks are easy to count.
  * @returns {{columns: number, pitch: number, step: number, size: number, deviceWidth: number, deviceHeight: number}} `pitch` in CSS pixels,
  *   `step` (from cell to cell) and `size` (of a cell) in the canvas's own
  */
 export function layoutOf(count, width, maxHeight, ratio) {
   const smallest = Math.max(1, Math.round(ratio));
-  let step = Math.min(Math.round(MAX_PITCH * ratio), Math.max(smallest, Math.floor(Math.sqrt((width * maxHeight) / Math.max(1, count)) * ratio) + 1));
-  const rows = () => Math.ceil(count / Math.max(1, Math.floor((width * ratio) / step)));
-  while (step > smallest && rows() * step > maxHeight * ratio) step -= 1;
-  const columns = Math.max(1, Math.min(count, Math.floor((width * ratio) / step)));
+  const widest = Math.max(1, Math.floor((width * ratio) / smallest));
+  const candidates = [Math.min(count, widest)];
+  for (let columns = 8; columns <= Math.min(count, widest); columns += 8) candidates.push(columns);
+  const stepOf = (columns) => {
+    const fit = Math.min((width * ratio) / columns, (maxHeight * ratio) / Math.ceil(count / columns), MAX_PITCH * ratio);
+    return Math.max(smallest, Math.floor(fit));
+  };
+  const best = Math.max(...candidates.map(stepOf));
+  const columns = Math.max(1, ...candidates.filter((candidate) => stepOf(candidate) >= 0.8 * best));
+  const step = stepOf(columns);
   const gap = step >= 20 * ratio ? 3 * ratio : step >= 9 * ratio ? 2 * ratio : step >= 4 * ratio ? ratio : 0;
   return {
     columns, step, pitch: step / ratio, size: step - Math.round(gap),

@@ -39,7 +39,7 @@ export function named(event, fields) {
 }
 
 function isBatch(record) {
-  return Number.isSafeInteger(record.seq) && Number.isSafeInteger(record.step) && Array.isArray(record.events);
+  return Number.isSafeInteger(record?.seq) && Number.isSafeInteger(record.step) && Array.isArray(record.events);
 }
 
 function checkHeader(record) {

@@ -1,6 +1,7 @@
 /** The whole: lays the panels out and draws what changed, once an animation frame and only while somebody can see it. */
 import { createBlockMap } from "./block_map.js";
 import { createBlockTables } from "./block_tables.js";
+import { createCaption } from "./caption.js";
 import { createControls } from "./controls.js";
 import { createCounters } from "./counters.js";
 import { Tooltip, h, isDark, readPalette, setAttribute, toggle } from "./dom.js";
@@ -46,6 +47,7 @@ export function mount(element, port) {
   const store = new Store(port);
   const tooltip = new Tooltip(root);
   const controls = createControls(store);
+  const caption = createCaption(store);
   const counters = createCounters();
   const panels = Object.entries(PANELS).map(([name, create]) => ({ name, ...create(store, tooltip) }));
   const switches = panels.map(({ name, root: panelRoot }) =>
@@ -54,7 +56,7 @@ export function mount(element, port) {
       store.touch();
     }, { "data-panel": name }));
   const grid = h("div", { class: "pv-grid" }, ...panels.map((panel) => panel.root));
-  root.append(controls.root, counters.root, grid, h("footer", { class: "pv-switches", role: "group", "aria-label": "Panels shown" }, "panels", ...switches));
+  root.append(controls.root, caption.root, counters.root, grid, h("footer", { class: "pv-switches", role: "group", "aria-label": "Panels shown" }, "panels", ...switches));
   element.append(root);
 
   let palette = null;
@@ -76,6 +78,7 @@ export function mount(element, port) {
     const scene = { run, state, rate, ratio, palette, links: store.links, engine: run?.header?.engine };
     controls.draw(scene);
     if (!state) return;
+    caption.draw(scene);
     counters.draw(scene);
     for (const panel of panels) if (!panel.root.hidden) panel.draw(scene);
   }

@@ -26,7 +26,6 @@ export function createEvents(store) {
 
   let run = null;
   let next = 0;
-  let lastStep = null;
   let isFollowing = true;
   list.addEventListener("scroll", () => {
     isFollowing = list.scrollHeight - list.scrollTop - list.clientHeight < 30;
@@ -34,14 +33,12 @@ export function createEvents(store) {
   const reset = () => {
     list.replaceChildren();
     next = 0;
-    lastStep = null;
   };
 
   function makeRow(entry) {
     const { event, where } = run.read(entry);
     const row = h("li", { class: `pv-event pv-family-${FAMILY.get(event.kind) ?? "other"}`, "data-kind": event.kind, "data-seq": entry.seq },
-      h("span", { class: "pv-step" }, entry.step === lastStep ? "" : String(entry.step)), h("span", { class: "pv-mark", "aria-hidden": "true" }), h("span", { class: "pv-sentence" }, describe(event, where)));
-    lastStep = entry.step;
+      h("span", { class: "pv-step" }, String(entry.step)), h("span", { class: "pv-mark", "aria-hidden": "true" }), h("span", { class: "pv-sentence" }, describe(event, where)));
     return row;
   }
 

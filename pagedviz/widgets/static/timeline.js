@@ -4,7 +4,6 @@ import { plural } from "./describe.js";
 import { memoryOf } from "./state.js";
 import { THEME } from "./theme.js";
 
-const HEIGHT = 170;
 const PAD = { left: 44, right: 10, top: 20, bottom: 30 };
 const colours = Object.fromEntries(Object.entries({ ...THEME.memory, ...THEME.marks }).map(([name, hex]) => [name, parseHex(hex)]));
 
@@ -79,25 +78,26 @@ export function createTimeline(store, tooltip) {
   });
 
   function draw({ run, state, palette, ratio }) {
-    const width = view.body.clientWidth;
-    if (width < 80) return;
+    const width = view.body.clientWidth - 16;
+    const height = view.body.clientHeight - 16;
+    if (width < 80 || height < 60) return;
     const { history } = run;
     canvas.width = Math.round(width * ratio);
-    canvas.height = Math.round(HEIGHT * ratio);
+    canvas.height = Math.round(height * ratio);
     canvas.style.width = `${width}px`;
-    canvas.style.height = `${HEIGHT}px`;
+    canvas.style.height = `${height}px`;
     const context = canvas.getContext("2d");
     context.scale(ratio, ratio);
     const total = Math.max(1, (state.num_blocks.get("device") ?? 0) * state.block_size);
     const firstStep = history.at("step", 0);
     const lastStep = Math.max(firstStep + 20, history.at("step", history.length - 1));
-    const inner = { width: width - PAD.left - PAD.right, height: HEIGHT - PAD.top - PAD.bottom };
+    const inner = { width: width - PAD.left - PAD.right, height: height - PAD.top - PAD.bottom };
     scale = {
       x: (step) => PAD.left + (inner.width * (step - firstStep)) / (lastStep - firstStep),
       step: (x) => firstStep + ((x - PAD.left) * (lastStep - firstStep)) / inner.width,
       y: (slots) => PAD.top + inner.height * (1 - slots / total),
     };
-    axes(context, palette, inner, total, firstStep, lastStep, width);
+    axes(context, palette, inner, total, firstStep, lastStep);
     areas(context, history, palette, ratio);
     marks(context, history, palette);
     if (row !== null && row < history.length) {
@@ -112,7 +112,9 @@ export function createTimeline(store, tooltip) {
     ]);
   }
 
-  function axes(context, palette, inner, total, firstStep, lastStep, width) {
+  function axes(context, palette, inner, total, firstStep, lastStep) {
+    const bottom = PAD.top + inner.height;
+    const right = PAD.left + inner.width;
     context.fillStyle = css(palette.cell);
     context.fillRect(PAD.left, PAD.top, inner.width, inner.height);
     context.font = "11px system-ui, sans-serif";
@@ -129,12 +131,14 @@ export function createTimeline(store, tooltip) {
     context.textBaseline = "top";
     context.textAlign = "center";
     for (const tick of ticksOf(lastStep - firstStep, Math.max(2, Math.floor(inner.width / 80)))) {
-      context.fillText(short(firstStep + tick), scale.x(firstStep + tick), HEIGHT - PAD.bottom + 4);
+      const text = short(firstStep + tick);
+      const half = context.measureText(text).width / 2;
+      context.fillText(text, Math.min(scale.x(firstStep + tick), right + PAD.right - half), bottom + 4);
     }
     context.textAlign = "left";
     context.fillText(THEME.labels.slots, 2, 2);
     context.textAlign = "right";
-    context.fillText(THEME.labels.step, width - PAD.right, HEIGHT - 13);
+    context.fillText(THEME.labels.step, right, bottom + 17);
   }
 
   /** Every step is a stair; with more steps than pixels, the last of a pixel counts. */
@@ -169,7 +173,7 @@ export function createTimeline(store, tooltip) {
   function marks(context, history, palette) {
     context.textAlign = "center";
     context.textBaseline = "middle";
-    let lastX = { preempted: -10, copied: -10 };
+    const lastX = { preempted: -10, copied: -10 };
     for (let at = 0; at < history.length; at++) {
       for (const [name, sign, y] of [["preempted", "▼", 8], ["copied", "◆", 14]]) {
         if (!history.at(name, at)) continue;

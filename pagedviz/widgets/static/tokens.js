@@ -5,8 +5,9 @@ import { THEME } from "./theme.js";
 
 const MAX_STRIPS = 24;
 
-/** Tokens kept in the page per sequence: all sequences shown, or a single one. */
-const MAX_TOKENS = { all: 160, one: 1200 };
+/** Tokens kept in the page: of a single sequence, and of each of several, which share a budget. */
+const MAX_TOKENS = 1200;
+const limitOf = (strips) => (strips === 1 ? MAX_TOKENS : Math.round(Math.max(40, 480 / strips)));
 
 /** One sequence's tokens; adds what is new, starts over when they are other tokens. */
 function createStrip(id) {
@@ -79,6 +80,7 @@ export function createTokens(store, tooltip) {
   const byId = new Map();
   let chosen = "all";
   let isFresh = false;
+  let lastLimit = 0;
   select.addEventListener("change", () => {
     chosen = select.value;
     isFresh = true;
@@ -99,13 +101,13 @@ export function createTokens(store, tooltip) {
     select.value = chosen;
   }
 
-  /** Running sequences first, the newest finished ones after them, in the order of their letters. */
+  /** Sequences that go on come first, then the finished ones, newest first. */
   function choose(state) {
     if (chosen !== "all") return [Number(chosen)];
     const ids = [...state.sequences.keys()];
     const alive = ids.filter((id) => state.sequences.get(id).status !== "finished").slice(0, MAX_STRIPS);
     const ended = ids.filter((id) => state.sequences.get(id).status === "finished");
-    return [...alive, ...ended.slice(Math.max(0, ended.length - (MAX_STRIPS - alive.length)))].sort((a, b) => a - b);
+    return [...alive, ...ended.reverse().slice(0, MAX_STRIPS - alive.length)];
   }
 
   function draw({ state, links }) {
@@ -118,14 +120,16 @@ export function createTokens(store, tooltip) {
         byId.delete(id);
       }
     }
+    isFresh ||= limitOf(ids.length) > lastLimit;
     const isAtEnd = view.body.scrollHeight - view.body.scrollTop - view.body.clientHeight < 24;
     ids.forEach((id, position) => {
       if (!byId.has(id)) byId.set(id, createStrip(id));
       const strip = byId.get(id);
       if (strips.children[position] !== strip.root) strips.insertBefore(strip.root, strips.children[position] ?? null);
-      strip.draw(state, links, chosen === "all" ? MAX_TOKENS.all : MAX_TOKENS.one, isFresh);
+      strip.draw(state, links, limitOf(ids.length), isFresh);
     });
     if (chosen !== "all" && isAtEnd) view.body.scrollTop = view.body.scrollHeight;
+    lastLimit = limitOf(ids.length);
     isFresh = false;
     hint.hidden = state.sequences.size > 0;
     setText(more, chosen === "all" && state.sequences.size > ids.length ? `and ${state.sequences.size - ids.length} more sequences` : "");

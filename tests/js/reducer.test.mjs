@@ -1,0 +1,33 @@
+// Every case of a folder: a trace, and what Python made of it.
+import assert from "node:assert/strict";
+import { readFileSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+
+const load = (name) => import(join(process.env.PAGEDVIZ_STATIC, name));
+const { Decoder } = await load("codec.js");
+const { Run } = await load("run.js");
+const { memoryOf, stateToJSON } = await load("state.js");
+
+const folder = process.env.PAGEDVIZ_CASES;
+
+for (const file of readdirSync(folder).filter((name) => name.endsWith(".pvtrace"))) {
+  test(file, () => {
+    const bytes = readFileSync(join(folder, file));
+    const expected = JSON.parse(readFileSync(join(folder, file.replace(".pvtrace", ".json"))));
+    const run = new Run();
+    const decoder = new Decoder();
+    const batches = decoder.push(bytes);
+    run.push(bytes.subarray(0, bytes.indexOf(10, bytes.indexOf(10) + 1) + 1)); // header and keyframe
+    for (const [index, { state, memory }] of expected.states.entries()) {
+      run.applyBatch(batches[index]);
+      assert.deepEqual(JSON.parse(JSON.stringify(stateToJSON(run.state))), state, `after batch ${index}`);
+      if (memory) assert.deepEqual(memoryOf(run.state), memory, `memory after batch ${index}`);
+    }
+    if (expected.refused === null) {
+      assert.equal(batches.length, expected.states.length);
+    } else {
+      assert.throws(() => run.applyBatch(batches[expected.states.length]), new RegExp(`^Error: event ${expected.refused} \\(`));
+    }
+  });
+}

@@ -1,0 +1,126 @@
+"""The JavaScript reducer against the Python one, and the rest of the browser's logic, in node: no browser, no install."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import subprocess
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import pagedviz
+from pagedviz.errors import TraceFormatError
+from pagedviz.events import Batch
+from pagedviz.events.codec import encode_batch, encode_header, encode_keyframe
+from pagedviz.trace.reducer import apply_batch
+from pagedviz.trace.state import State
+from pagedviz.widgets.bundle import bundle
+
+from . import streams
+
+HERE = Path(__file__).parent
+NODE = shutil.which("node")
+
+pytestmark = pytest.mark.skipif(NODE is None, reason="node is not installed")
+
+
+def run_node(*tests: str, **environment: Path) -> None:
+    paths = {
+        "PAGEDVIZ_STATIC": Path(pagedviz.__file__).parent / "widgets" / "static",
+        "PATH": Path(NODE).parent,
+        **environment,
+    }
+    done = subprocess.run(
+        [NODE, "--no-warnings", "--test", "--test-reporter=spec", *(str(HERE / name) for name in tests)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={name: str(value) for name, value in paths.items()},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def write_case(folder: Path, name: str, start: State, batches: list[Batch], *, is_sound: bool) -> bool:
+    """A trace, and what Python makes of it: a state per batch, then the number of the event it refuses."""
+    state = start.copy()
+    trace = encode_header(streams.engine_info(24, state.block_size)) + encode_keyframe(state)
+    expected = []
+    refused = None
+    for batch in batches:
+        trace += encode_batch(batch)
+    for batch in batches:
+        try:
+            apply_batch(state, batch)
+        except TraceFormatError:
+            refused = state.seq
+            break
+        memory = msgspec.structs.asdict(state.memory()) if is_sound else None
+        expected.append({"state": json.loads(msgspec.json.encode(state)), "memory": memory})
+    (folder / f"{name}.pvtrace").write_bytes(trace)
+    (folder / f"{name}.json").write_text(json.dumps({"refused": refused, "states": expected}))
+    return refused is not None
+
+
+def spoil(batches: list[Batch], dice: random.Random) -> list[Batch]:
+    """The stream with one event left out, doubled, or with a number changed."""
+    at = dice.randrange(len(batches))
+    events = list(batches[at].events)
+    index = dice.randrange(len(events))
+    deed = dice.choice(["drop", "double", "change"])
+    if deed == "drop":
+        del events[index]
+    elif deed == "double":
+        events.insert(index, events[index])
+    else:
+        numbers = [name for name in events[index].__struct_fields__ if type(getattr(events[index], name)) is int]
+        if numbers:
+            name = dice.choice(numbers)
+            value = getattr(events[index], name)
+            change = {name: max(0, value + dice.choice([-1, 1, 7]))}
+            events[index] = msgspec.structs.replace(events[index], **change)
+    changed = [*batches[:at], msgspec.structs.replace(batches[at], events=tuple(events)), *batches[at + 1 :]]
+    seq = 0
+    numbered = []
+    for batch in changed:
+        numbered.append(msgspec.structs.replace(batch, seq=seq))
+        seq += len(batch.events)
+    return numbered
+
+
+def test_both_reducers_agree_after_every_batch(tmp_path):
+    for seed in range(40):
+        batches = list(streams.batches(seed, 60, groups=1 + seed % 2))
+        assert not write_case(tmp_path, f"sound-{seed}", State(4, {"device": 24}), batches, is_sound=True)
+    run_node("reducer.test.mjs", PAGEDVIZ_CASES=tmp_path)
+
+
+def test_both_reducers_agree_from_a_keyframe_on(tmp_path):
+    for seed in range(10):
+        batches = list(streams.batches(seed, 60))
+        start = State(4, {"device": 24})
+        for batch in batches[:40]:
+            apply_batch(start, batch)
+        write_case(tmp_path, f"later-{seed}", start, batches[40:], is_sound=True)
+    run_node("reducer.test.mjs", PAGEDVIZ_CASES=tmp_path)
+
+
+def test_both_reducers_refuse_the_same_event(tmp_path):
+    refused = 0
+    for seed in range(120):
+        spoiled = spoil(list(streams.batches(seed, 40, groups=1 + seed % 2)), random.Random(seed))
+        refused += write_case(tmp_path, f"spoiled-{seed}", State(4, {"device": 24}), spoiled, is_sound=False)
+    assert refused > 20
+    run_node("reducer.test.mjs", PAGEDVIZ_CASES=tmp_path)
+
+
+def test_the_rest_of_the_browsers_logic(tmp_path):
+    (tmp_path / "bundle.mjs").write_text(bundle(), encoding="utf-8")
+    start = State(4, {"device": 24})
+    trace = encode_header(streams.engine_info(24, 4)) + encode_keyframe(start)
+    for batch in streams.batches(1, 60):
+        trace += encode_batch(batch)
+    (tmp_path / "run.pvtrace").write_bytes(trace)
+    run_node("feed.test.mjs", "words.test.mjs", "cells.test.mjs", PAGEDVIZ_CASES=tmp_path)

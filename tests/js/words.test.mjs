@@ -1,0 +1,102 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+
+const load = (name) => import(join(process.env.PAGEDVIZ_STATIC, name));
+const { describe, describeBlock, describeToken, letterOf, tokenText, visible } = await load("describe.js");
+const { Run } = await load("run.js");
+const { linksOf } = await load("store.js");
+const { Decoder, TraceError, named } = await load("codec.js");
+const { THEME } = await load("theme.js");
+
+const bytes = readFileSync(join(process.env.PAGEDVIZ_CASES, "run.pvtrace"));
+const run = new Run();
+run.push(bytes);
+
+test("sequences have letters as columns of a sheet have", () => {
+  assert.deepEqual([0, 1, 25, 26, 27, 701, 702].map(letterOf), ["A", "B", "Z", "AA", "AB", "ZZ", "AAA"]);
+});
+
+test("every kind of event has a sentence without holes", () => {
+  const kinds = new Set();
+  for (const entry of run.backwards()) {
+    const { event, where } = run.read(entry);
+    const sentence = describe(event, where);
+    kinds.add(event.kind);
+    assert.doesNotMatch(sentence, /[{}]|undefined|NaN|\?/, sentence);
+    assert.match(sentence, /^[A-Z].*\.$/su, sentence);
+  }
+  for (const kind of Object.keys(run.header.fields)) assert.ok(THEME.sentences[kind], kind);
+  for (const kind of ["BlockCopied", "SequenceForked", "BlockShared", "RequestPreempted"]) assert.ok(kinds.has(kind), kind);
+});
+
+test("a copy says who shares the block and who is about to write where", () => {
+  const event = { kind: "BlockCopied", tier: "device", group: 0, source: 17, target: 42, sequence: 2, logical: 2 };
+  assert.equal(
+    describe(event, { step: 3, block_size: 16, context: { sharers: [1, 2], position: 35 } }),
+    "Block 17 was copied to 42: B and C share it, and C is about to write position 35.",
+  );
+});
+
+test("control and direction characters are made visible, text is not changed otherwise", () => {
+  assert.equal(visible("a\nb\u202ec\u0007"), "a⏎b\\u202ec␇");
+  assert.equal(visible("<img src=x onerror=alert(1)> 🙂 מים"), "<img src=x onerror=alert(1)> 🙂 מים");
+  assert.equal(tokenText("", 7), "#7");
+  assert.equal(tokenText("  \n", 7), "␠␠⏎");
+});
+
+test("a token, its logical block and its physical block lead to each other, with all holders of a shared block", () => {
+  const { state } = run;
+  const shared = [...state.blocks.get("device")].find(([, block]) => block.holders.length > 1) ?? [...state.blocks.get("device")][0];
+  const [id, block] = shared;
+  const byBlock = linksOf(state, { tier: "device", block: id });
+  assert.equal(byBlock.entries.size, block.holders.length);
+  for (const [sequence, logical] of block.holders) {
+    const byToken = linksOf(state, { sequence, token: logical * state.block_size });
+    assert.ok(byToken.blocks.has(`device:${id}`));
+    assert.equal(byToken.token, `${sequence}:${logical * state.block_size}`);
+    const byEntry = linksOf(state, { sequence, group: block.group, logical });
+    assert.deepEqual([...byEntry.blocks], [...byBlock.blocks]);
+    assert.deepEqual([...byEntry.entries].sort(), [...byBlock.entries].sort());
+    assert.deepEqual(byEntry.tokens.get(sequence), [[logical * state.block_size, (logical + 1) * state.block_size]]);
+    assert.match(describeToken(state, sequence, logical * state.block_size), new RegExp(`device block ${id}`));
+  }
+  assert.match(describeBlock(state, "device", id), new RegExp(`^Block ${id} \\(device\\):\\n`));
+});
+
+test("pointing at nothing, at a free block or beyond the end lights nothing else", () => {
+  assert.equal(linksOf(run.state, null).blocks.size, 0);
+  const free = [...Array(24).keys()].find((id) => !run.state.blocks.get("device").has(id));
+  assert.deepEqual([...linksOf(run.state, { tier: "device", block: free }).entries], []);
+  assert.equal(linksOf(run.state, { sequence: 999, token: 3 }).blocks.size, 0);
+});
+
+test("bytes may come in any pieces, and a cut-off last line is not read", () => {
+  for (const size of [1, 7, 1000]) {
+    const decoder = new Decoder();
+    const batches = [];
+    for (let at = 0; at < bytes.length - 3; at += size) batches.push(...decoder.push(bytes.subarray(at, Math.min(at + size, bytes.length - 3))));
+    assert.equal(batches.length, run.batches.length - 1);
+  }
+});
+
+test("what is no trace, a newer trace or a damaged one is an error of ours", () => {
+  const read = (text) => new Decoder().push(new TextEncoder().encode(text));
+  assert.throws(() => read("hello\n"), TraceError);
+  assert.throws(() => read("null\n"), TraceError);
+  assert.throws(() => read('{"format":"pagedviz-trace","version":2}\n'), /update pagedviz/);
+  const [header, keyframe] = bytes.toString().split("\n");
+  for (const line of ["7", "null", "{}", "[1]", '{"seq":0,"step":0,"events":5}']) assert.throws(() => read(`${header}\n${keyframe}\n${line}\n`), TraceError, line);
+  const fields = new Map(Object.entries(JSON.parse(header).fields));
+  assert.throws(() => named(["Nonsense"], fields), /unknown kind/);
+  assert.throws(() => named(["BlockFreed", "device", 0], fields), /lacks the field block/);
+  assert.throws(() => named(["BlockFreed", "device", 0, "x"], fields), /wrong block/);
+  assert.throws(() => named(["BlockFreed", 1, 0, 0], fields), /wrong tier/);
+});
+
+test("the bundle has what anywidget and pages take", async () => {
+  const bundle = await import(join(process.env.PAGEDVIZ_CASES, "bundle.mjs"));
+  assert.equal(typeof bundle.default.render, "function");
+  assert.equal(typeof bundle.mount, "function");
+});
