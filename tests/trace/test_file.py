@@ -10,6 +10,9 @@ from pagedviz.errors import PagedvizError, TraceFileError, TraceFormatError, Tru
 from pagedviz.figures import picture
 from pagedviz.trace import Trace, memory_history
 
+ORPHAN = b"""{"keyframe":{"block_size":4,"num_blocks":{"d":1},"blocks":{"d":{"0":{"group":0,"holders":[[7,0]],"born":0}}}}}
+"""
+
 
 @pytest.fixture(scope="module")
 def trace(streams):
@@ -132,12 +135,8 @@ def test_what_is_no_trace_says_so_with_its_path(tmp_path, content, words):
         (1, b"{}\n", "line 2 is no keyframe"),
         (1, b'{"keyframe":{"block_size":0,"num_blocks":{"device":4}}}\n', "a block has 0 slots"),
         (1, b'{"keyframe":{"block_size":4,"num_blocks":{"device":-4}}}\n', "pool has -4 blocks"),
-        (
-            1,
-            b'{"keyframe":{"block_size":4,"num_blocks":{"device":4},"blocks":{"device":{"1":'
-             b'{"group":0,"holders":[[0,0]],"born":0}}}}}\n',
-            "held as entry 0 of sequence 0, which lacks it",
-        ),
+        (1, ORPHAN.replace(b"[7,0]", b""), "d block 0 is held by nobody"),
+        (1, ORPHAN, "d block 0 is held as entry 0 of sequence 7, which lacks it"),
         (5, b"\n", "line 6 is damaged"),
         (5, b'{"seq":1,"step":1\n', "line 6 is damaged"),
         (5, b'{"seq":"x","step":1,"t_us":0,"events":[]}\n', "line 6 is damaged: .*seq"),

@@ -1,0 +1,159 @@
+"""Imports go one way, and half of the package never needs torch (docs/architecture.md)."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "pagedviz"
+KERNELS = ROOT / "kernels" / "pagedviz_kernels"
+
+MAY_IMPORT = {
+    "_version": set(),
+    "errors": set(),
+    "events": {"errors"},
+    "memory": {"errors", "events"},
+    "attention": {"errors", "events", "pagedviz_kernels"},
+    "models": {"attention", "errors", "events"},
+    "engine": {"_version", "attention", "errors", "events", "memory", "models"},
+    "trace": {"errors", "events"},
+    "figures": {"errors", "events", "trace"},
+    "lab": {"errors", "events", "memory", "trace"},
+    "stepper": {"errors"},
+    "session": {"engine", "errors", "events", "stepper", "trace"},
+    "widgets": {"errors", "events", "figures", "trace"},
+    "__init__": {"_version", "engine", "errors", "events", "figures", "session", "trace", "widgets"},
+}
+"""Part of the package -> the other parts that it may import; ``cli`` may import them all."""
+
+EXCEPTIONS = {
+    ("engine/audit.py", "trace"): "the audit proves events against tables, so it needs what events mean",
+    ("engine/engine.py", "trace"): "a snapshot of the engine is a state",
+}
+
+WITHOUT_TORCH = sorted(
+    {
+        "__init__",
+        "_version",
+        "errors",
+        "events",
+        "memory",
+        "trace",
+        "figures",
+        "lab",
+        "stepper",
+        "session",
+        "widgets",
+    }
+)
+HEAVY = {"torch", "triton", "transformers", "numba", "pagedviz_kernels"}
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+SOURCES = sorted(
+    path
+    for folder in (PACKAGE, ROOT / "kernels", ROOT / "tests")
+    for path in folder.rglob("*")
+    if path.suffix in {".py", ".js", ".mjs", ".css"} and "node_modules" not in path.parts
+)
+
+
+def name_of(path):
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def part_of(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path):
+    """Every module that a file imports, also inside functions, but not for type checkers only."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    skipped = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+        for branch in node.body
+        for inner in ast.walk(branch)
+    }
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} has a relative import"
+            yield node.module
+            if node.module == "pagedviz":
+                yield from (f"pagedviz.{alias.name}" for alias in node.names)
+
+
+def parts_imported(path):
+    for module in imports(path):
+        top, _, rest = module.partition(".")
+        if top == "pagedviz" and rest:
+            yield rest.partition(".")[0]
+        elif top == "pagedviz_kernels":
+            yield top
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_go_one_way(path):
+    part = part_of(path)
+    if part == "cli":
+        return
+    assert part in MAY_IMPORT, f"say in MAY_IMPORT what {part} may import"
+    for imported in set(parts_imported(path)) - {part}:
+        allowed = imported in MAY_IMPORT[part] or (name_of(path), imported) in EXCEPTIONS
+        assert allowed, f"{name_of(path)} imports pagedviz.{imported}"
+
+
+def test_no_exception_is_kept_that_nobody_needs():
+    used = {(name_of(path), part) for path in MODULES for part in parts_imported(path)}
+    assert set(EXCEPTIONS) <= used
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if part_of(path) in WITHOUT_TORCH], ids=name_of)
+def test_this_half_never_imports_torch(path):
+    assert {module.partition(".")[0] for module in imports(path)} & HEAVY == set()
+
+
+@pytest.mark.parametrize("path", sorted(KERNELS.rglob("*.py")), ids=lambda path: path.name)
+def test_kernels_do_not_know_the_package(path):
+    assert "pagedviz" not in {module.partition(".")[0] for module in imports(path)}
+
+
+@pytest.mark.parametrize("path", [*MODULES, *sorted(KERNELS.rglob("*.py"))], ids=lambda path: path.stem)
+def test_every_module_says_what_it_is(path):
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), f"{path} has no docstring"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_no_file_is_longer_than_400_lines(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+def modules_after(code):
+    """The top-level modules that a fresh interpreter has after ``code``."""
+    code += "\nimport sys; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    return set(done.stdout.split())
+
+
+def test_import_pagedviz_loads_next_to_nothing():
+    loaded = modules_after("import pagedviz; dir(pagedviz)")
+    assert loaded & {*HEAVY, "numpy", "msgspec", "plotly", "anywidget", "IPython", "asyncio"} == set()
+
+
+def test_a_saved_run_opens_without_torch():
+    golden = ROOT / "tests" / "golden" / "tiny_run.pvtrace"
+    loaded = modules_after(
+        "import pagedviz as pv, pagedviz.trace, pagedviz.figures, pagedviz.widgets, pagedviz.session\n"
+        f"trace = pv.Trace.load({str(golden)!r})\n"
+        "pv.figures.memory_timeline(trace)\n"
+        "pv.figures.picture(trace.state_at(3), trace.info)\n"
+        "pv.Dashboard, pv.Session, pv.record\n"
+    )
+    assert loaded & HEAVY == set()
