@@ -27,7 +27,7 @@ for (const file of readdirSync(folder).filter((name) => name.endsWith(".pvtrace"
     if (expected.refused === null) {
       assert.equal(batches.length, expected.states.length);
     } else {
-      assert.throws(() => run.applyBatch(batches[expected.states.length]), new RegExp(`^Error: event ${expected.refused} \\(`));
+      assert.throws(() => run.applyBatch(batches[expected.states.length]), new RegExp(`^Error: event ${expected.refused} in step`));
     }
   });
 }

@@ -46,7 +46,8 @@ export class Run {
   /** @param {Batch} batch */
   applyBatch(batch) {
     const { state, history } = this;
-    if (batch.seq !== state.seq) throw new TraceError(`events ${state.seq} to ${batch.seq - 1} are missing`);
+    if (batch.seq > state.seq) throw new TraceError(`events ${state.seq} to ${batch.seq - 1} are missing before step ${batch.step}`);
+    if (batch.seq < state.seq) throw new TraceError(`event ${batch.seq} of step ${batch.step} comes twice`);
     state.step = batch.step;
     state.t_us = batch.t_us;
     history.begin(batch.step);
@@ -58,7 +59,7 @@ export class Run {
         apply(state, event);
         history.count(event);
       } catch (error) {
-        throw new TraceError(`event ${state.seq} (${array[0]}) contradicts what came before: ${error.message}`);
+        throw new TraceError(`event ${state.seq} in step ${batch.step} contradicts what came before: ${error.message} (${array[0]})`);
       }
       state.seq += 1;
     }

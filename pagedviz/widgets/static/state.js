@@ -80,7 +80,7 @@ export function apply(state, event) {
 
 function must(map, key, what) {
   const value = map?.get(key);
-  if (value === undefined) throw new TraceError(`it names ${what} ${key} that does not exist`);
+  if (value === undefined) throw new TraceError(`it names ${what} ${key} , which does not exist`);
   return value;
 }
 
@@ -111,27 +111,32 @@ function setComputed(state, sequence, computed) {
   }
 }
 
-/** Move a request to `status`, and its first unfinished sequence, or all, from `before` to `after`. */
-function setStatus(state, name, status, before, after) {
-  const request = requestOf(state, name);
-  request.status = status;
-  const alive = request.sequences.filter((id) => sequenceOf(state, id).status === before);
-  // A request begins with one sequence; the others fork from it when the prompt is in memory.
-  for (const id of after === "running" ? alive.slice(0, 1) : alive) sequenceOf(state, id).status = after;
+/** Contradiction: the event cannot have happened in this state. */
+function refuse(reason) {
+  throw new TraceError(reason);
 }
 
 function setEntry(state, { tier, group, block, sequence, logical }) {
   const { tables } = sequenceOf(state, sequence);
   if (!tables.has(group)) tables.set(group, []);
   const table = tables.get(group);
-  if (logical < 0 || logical > table.length) throw new TraceError(`entry ${logical} is outside a table of ${table.length}`);
+  if (logical < 0 || logical > table.length) refuse(`entry ${logical} is set in a table of ${table.length}`);
   table[logical] = [tier, block];
 }
 
 function checkHolders(block, event) {
   if (block.holders.length !== event.refcount) {
-    throw new TraceError(`block ${event.block} has ${block.holders.length} holders, not ${event.refcount}`);
+    refuse(`block ${event.block} has ${block.holders.length} holders, not ${event.refcount}`);
   }
+}
+
+const holderIndex = (block, event) => block.holders.findIndex(([sequence, logical]) => sequence === event.sequence && logical === event.logical);
+
+/** The block, which the sequence must have as that entry. */
+function blockHeldBy(state, event) {
+  const block = heldBlock(state, event.tier, event.block);
+  if (holderIndex(block, event) < 0) refuse(`block ${event.block} is not entry ${event.logical} of sequence ${event.sequence}`);
+  return block;
 }
 
 const RULES = {
@@ -141,6 +146,9 @@ const RULES = {
   StepFinished(state, event) {
     for (const [id, start, count] of state.scheduled) {
       const sequence = sequenceOf(state, id);
+      if (!(start >= 0 && count >= 0 && start + count <= sequence.tokens.length)) {
+        refuse(`${count} tokens from ${start} on are computed of ${sequence.tokens.length}`);
+      }
       if (sequence.status === "running") setComputed(state, sequence, start + count);
     }
     state.counters.prefill_tokens += event.prefill_tokens;
@@ -149,58 +157,77 @@ const RULES = {
   KernelLaunched() {},
   RequestAdded(state, event) {
     const num_prompt = event.prompt.length;
+    if (state.requests.has(event.request)) refuse(`request ${event.request} is added twice`);
+    const texts = event.texts.length ? event.texts : event.prompt.map(() => "");
+    if (texts.length !== num_prompt) refuse(`${num_prompt} prompt tokens have ${texts.length} texts`);
+    for (const id of event.sequences) {
+      if (state.sequences.has(id)) refuse(`sequence ${id} is added twice`);
+      state.sequences.set(id, {
+        id, request: event.request, num_prompt, tokens: [...event.prompt],
+        texts: [...texts], computed: 0, status: "waiting", tables: new Map(),
+      });
+    }
     state.requests.set(event.request, {
       name: event.request, sequences: [...event.sequences], num_prompt, max_tokens: event.max_tokens,
       status: "waiting", reason: "", preemptions: 0,
     });
-    for (const id of event.sequences) {
-      state.sequences.set(id, {
-        id, request: event.request, num_prompt, tokens: [...event.prompt],
-        texts: event.texts.length ? [...event.texts] : event.prompt.map(() => ""),
-        computed: 0, status: "waiting", tables: new Map(),
-      });
-    }
   },
   RequestScheduled(state, event) {
-    setStatus(state, event.request, "running", "waiting", "running");
+    const request = requestOf(state, event.request);
+    if (request.status !== "waiting" && request.status !== "preempted") refuse(`request ${event.request} is ${request.status}, not waiting`);
+    request.status = "running";
+    // A request begins with one sequence; the others fork from it when the prompt is in memory.
+    const first = request.sequences.map((id) => sequenceOf(state, id)).find(({ status }) => status === "waiting");
+    if (first) first.status = "running";
   },
   RequestPreempted(state, event) {
-    setStatus(state, event.request, "preempted", "running", "waiting");
     const request = requestOf(state, event.request);
+    if (request.status !== "running") refuse(`request ${event.request} is ${request.status}, not running`);
+    request.status = "preempted";
     request.preemptions += 1;
     state.counters.preempted += 1;
-    for (const id of request.sequences) setComputed(state, sequenceOf(state, id), 0);
+    for (const id of request.sequences) {
+      const sequence = sequenceOf(state, id);
+      setComputed(state, sequence, 0);
+      if (sequence.status === "running") sequence.status = "waiting";
+    }
   },
   RequestFinished(state, event) {
     const request = requestOf(state, event.request);
+    if (request.status === "finished") refuse(`request ${event.request} finishes twice`);
     request.status = "finished";
     request.reason = event.reason;
     state.counters.finished += 1;
   },
   SequenceForked(state, event) {
+    const parent = sequenceOf(state, event.parent);
     const child = sequenceOf(state, event.child);
+    if (child.status !== "waiting") refuse(`sequence ${event.child} is ${child.status}, not waiting`);
+    const there = Math.min(parent.computed, child.tokens.length);
+    if (!(event.num_tokens >= 0 && event.num_tokens <= there)) refuse(`${event.num_tokens} tokens are shared of ${there} in memory`);
     setComputed(state, child, event.num_tokens);
     child.status = "running";
   },
   SequenceFinished(state, event) {
-    sequenceOf(state, event.sequence).status = "finished";
+    const sequence = sequenceOf(state, event.sequence);
+    if (sequence.status === "finished") refuse(`sequence ${event.sequence} finishes twice`);
+    sequence.status = "finished";
   },
   TokenAppended(state, event) {
     const sequence = sequenceOf(state, event.sequence);
     if (event.position !== sequence.tokens.length) {
-      throw new TraceError(`position ${event.position} follows ${sequence.tokens.length} tokens`);
+      refuse(`position ${event.position} follows ${sequence.tokens.length} tokens`);
     }
+    if (sequence.status === "finished") refuse(`sequence ${event.sequence} has finished`);
     sequence.tokens.push(event.token);
     sequence.texts.push(event.text);
   },
   BlockAllocated(state, event) {
+    const pool = must(state.num_blocks, event.tier, "tier");
     if (!state.blocks.has(event.tier)) state.blocks.set(event.tier, new Map());
     const held = state.blocks.get(event.tier);
-    if (held.has(event.block)) throw new TraceError(`block ${event.block} is handed out twice`);
-    const count = must(state.num_blocks, event.tier, "tier");
-    if (!(event.block >= 0 && event.block < count)) {
-      throw new TraceError(`block ${event.block} is outside the ${event.tier} pool of ${count}`);
-    }
+    if (held.has(event.block)) refuse(`block ${event.block} is handed out twice`);
+    if (!(event.block >= 0 && event.block < pool)) refuse(`block ${event.block} is outside the ${event.tier} pool of ${pool}`);
     const block = { group: event.group, holders: [[event.sequence, event.logical]], born: state.step, copied_from: -1, hash: "", fill: 0 };
     held.set(event.block, block);
     setEntry(state, event);
@@ -208,11 +235,12 @@ const RULES = {
     state.counters.allocated += 1;
   },
   BlockFilled(state, event) {
-    heldBlock(state, event.tier, event.block).hash = event.hash;
+    blockHeldBy(state, event).hash = event.hash;
     state.counters.filled += 1;
   },
   BlockShared(state, event) {
     const block = heldBlock(state, event.tier, event.block);
+    if (holderIndex(block, event) >= 0) refuse(`sequence ${event.sequence} already has block ${event.block}`);
     block.holders.push([event.sequence, event.logical]);
     checkHolders(block, event);
     setEntry(state, event);
@@ -220,28 +248,27 @@ const RULES = {
     state.counters.shared += 1;
   },
   BlockCopied(state, event) {
+    if (!must(state.blocks, event.tier, "tier").has(event.source)) refuse(`block ${event.source} is copied while nobody has it`);
     heldBlock(state, event.tier, event.target).copied_from = event.source;
     state.counters.copied += 1;
   },
   BlockReleased(state, event) {
     const { tier, sequence, logical } = event;
-    const block = heldBlock(state, tier, event.block);
-    const index = block.holders.findIndex(([holder, entry]) => holder === sequence && entry === logical);
-    if (index < 0) throw new TraceError(`sequence ${sequence} does not hold block ${event.block}`);
-    block.holders.splice(index, 1);
+    const block = blockHeldBy(state, event);
+    block.holders.splice(holderIndex(block, event), 1);
     checkHolders(block, event);
     refill(state, tier, block);
     const table = must(sequenceOf(state, sequence).tables, event.group, "group");
-    if (!table[logical]) throw new TraceError(`entry ${logical} is outside a table of ${table.length}`);
+    if (!table[logical]) refuse(`entry ${logical} is outside a table of ${table.length}`);
     // After copy-on-write the entry already names the copy. Otherwise tables shrink from their end.
     if (table[logical][0] === tier && table[logical][1] === event.block) {
-      if (logical !== table.length - 1) throw new TraceError(`entry ${logical} of ${table.length} is dropped from the middle of a table`);
+      if (logical !== table.length - 1) refuse(`entry ${logical} of ${table.length} is dropped from the middle of a table`);
       table.pop();
     }
   },
   BlockFreed(state, event) {
     const block = heldBlock(state, event.tier, event.block);
-    if (block.holders.length) throw new TraceError(`block ${event.block} is freed while somebody has it`);
+    if (block.holders.length) refuse(`block ${event.block} is freed while somebody has it`);
     state.used.set(event.tier, (state.used.get(event.tier) ?? 0) - block.fill);
     state.blocks.get(event.tier).delete(event.block);
     state.counters.freed += 1;
