@@ -10,8 +10,8 @@ from pagedviz.errors import PagedvizError, TraceFileError, TraceFormatError, Tru
 from pagedviz.figures import picture
 from pagedviz.trace import Trace, memory_history
 
-ORPHAN = b"""{"keyframe":{"block_size":4,"num_blocks":{"d":1},"blocks":{"d":{"0":{"group":0,"holders":[[7,0]],"born":0}}}}}
-"""
+HOLDERS = b'{"d":{"0":{"group":0,"holders":[[7,0]],"born":0}}}'
+ORPHAN = b'{"keyframe":{"block_size":4,"num_blocks":{"d":1},"blocks":%b}}\n' % HOLDERS
 
 
 @pytest.fixture(scope="module")
