@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 
 const load = (name) => import(join(process.env.PAGEDVIZ_STATIC, name));
-const { MODES, drawCells, layoutOf } = await load("cells.js");
+const { CellPainter, MODES, layoutOf } = await load("cells.js");
 const { ticksOf } = await load("timeline.js");
 const { Run } = await load("run.js");
 
@@ -36,10 +36,8 @@ test("every mode draws every cell inside its own place", () => {
       const layout = layoutOf(24, width, 300, 1);
       const columns = layout.columns * layout.step;
       const image = { width: columns, height: layout.deviceHeight, data: new Uint8ClampedArray(columns * layout.deviceHeight * 4) };
-      let put = 0;
-      const context = { putImageData: () => (put += 1), fillText() {} };
-      drawCells(context, image, layout, { state: run.state, tier: "device", mode, palette });
-      assert.equal(put, 1);
+      const painter = new CellPainter(image, layout, palette, 24);
+      painter.draw(run.state, "device", mode);
       for (const [id] of run.state.blocks.get("device")) {
         const at = (Math.floor(id / layout.columns) * layout.step + layout.size - 1) * columns + (id % layout.columns) * layout.step;
         assert.notDeepEqual([...image.data.slice(at * 4, at * 4 + 3)], palette.cell, `block ${id} in mode ${mode}`);

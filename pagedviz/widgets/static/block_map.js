@@ -2,7 +2,7 @@
  * The block map: one cell a block, from 8 to 131,072 of them. What a cell looks like is decided in `cells.js`; here is where it is,
  * what the mouse and the keyboard do with it, and when it is drawn.
  */
-import { MODES, drawCells, layoutOf } from "./cells.js";
+import { CellPainter, MODES, layoutOf } from "./cells.js";
 import { css, h, legendItem, onScale, ownerColour, panel, setAttribute, setLegend, setText } from "./dom.js";
 import { describeBlock, letterOf } from "./describe.js";
 import { THEME } from "./theme.js";
@@ -17,7 +17,9 @@ function createTierMap(tier, store, tooltip, getMode) {
   const root = h("div", { class: "pv-tier", "data-tier": tier }, canvas, speech);
   let layout = null;
   let focused = 0;
-  let buffer = null;
+  /** @type {CellPainter | null} */
+  let painter = null;
+  let lastPlace = "";
 
   const count = () => store.state?.num_blocks.get(tier) ?? 0;
   const blockAt = (event) => {
@@ -79,18 +81,22 @@ function createTierMap(tier, store, tooltip, getMode) {
     event.stopPropagation();
   });
 
-  function draw({ state, links, palette, width, ratio }) {
-    layout = layoutOf(count(), width, MAX_HEIGHT, ratio);
-    const { deviceWidth, deviceHeight } = layout;
-    if (canvas.width !== deviceWidth || canvas.height !== deviceHeight || !buffer) {
-      canvas.width = deviceWidth;
-      canvas.height = deviceHeight;
-      canvas.style.width = `${deviceWidth / ratio}px`;
-      canvas.style.height = `${deviceHeight / ratio}px`;
-      buffer = canvas.getContext("2d").createImageData(deviceWidth, deviceHeight);
+  function draw({ state, links, palette, width, ratio, isNew }) {
+    const context = canvas.getContext("2d");
+    const place = `${count()}/${width}/${ratio}`;
+    const isMoved = !painter || place !== lastPlace || painter.palette !== palette;
+    if (isMoved) {
+      lastPlace = place;
+      layout = layoutOf(count(), width, MAX_HEIGHT, ratio);
+      canvas.width = layout.deviceWidth;
+      canvas.height = layout.deviceHeight;
+      canvas.style.width = `${layout.deviceWidth / ratio}px`;
+      canvas.style.height = `${layout.deviceHeight / ratio}px`;
+      painter = new CellPainter(context.createImageData(layout.deviceWidth, layout.deviceHeight), layout, palette, count());
     }
-    drawCells(canvas.getContext("2d"), buffer, layout, { state, tier, mode: getMode(), palette });
-    outline(canvas.getContext("2d"), layout, links, palette, ratio);
+    if (isMoved || isNew) painter.draw(state, tier, getMode());
+    painter.show(context, state, tier, getMode());
+    outline(context, layout, links, palette, ratio);
     const held = state.blocks.get(tier)?.size ?? 0;
     setAttribute(canvas, "aria-label", `Block map, ${tier} tier: ${held} of ${count()} blocks are held. Arrow keys move from block to block.`);
   }

@@ -23,10 +23,12 @@ export function tellingEntry(run) {
   return best;
 }
 
-export function createCaption(store) {
+/** @param {HTMLElement} status stands before the caption */
+export function createCaption(store, status) {
   const words = h("span", { class: "pv-sentence" });
   const step = h("b", {});
   const root = h("p", { class: "pv-caption", "data-testid": "caption" }, step, words);
+  const line = h("div", { class: "pv-line" }, status, root);
   let shown = -1;
 
   function draw({ run, state }) {
@@ -37,5 +39,5 @@ export function createCaption(store) {
     setText(step, entry ? `Step ${entry.step}: ` : "");
     setText(words, entry ? describe(...Object.values(run.read(entry))) : "");
   }
-  return { root, draw };
+  return { root: line, draw };
 }

@@ -69,68 +69,90 @@ export function layoutOf(count, width, maxHeight, ratio) {
 
 const pack = ([r, g, b]) => ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
 
-/** Draw all cells of a tier. @param {ImageData} image a buffer of the canvas's size, reused */
-export function drawCells(context, image, layout, { state, tier, mode, palette }) {
-  const pixels = new Uint32Array(image.data.buffer);
-  const { columns, step, size } = layout;
-  const count = state.num_blocks.get(tier) ?? 0;
-  const held = state.blocks.get(tier) ?? new Map();
-  const stride = image.width;
-  pixels.fill(pack(palette.ground));
-  const fillRows = (x, y, width, rows, value) => {
-    for (let row = y; row < y + rows; row++) pixels.fill(value, row * stride + x, row * stride + x + width);
-  };
-  // Free cells: an empty box. Tiny ones are one tone.
-  const line = pack(palette.line);
-  const empty = pack(palette.cell);
-  for (let id = 0; id < count; id++) {
-    if (held.has(id)) continue;
-    const x = (id % columns) * step;
-    const y = Math.floor(id / columns) * step;
-    fillRows(x, y, size, size, size >= 5 ? line : empty);
-    if (size >= 5) fillRows(x + 1, y + 1, size - 2, size - 2, empty);
-  }
-  const { colour } = MODES[mode];
-  for (const [id, block] of held) {
-    const x = (id % columns) * step;
-    const y = Math.floor(id / columns) * step;
-    const main = colour(block, state);
-    const filled = size < 4 ? size : Math.max(block.fill ? 1 : 0, Math.round((size * block.fill) / state.block_size));
-    fillRows(x, y, size, size - filled, pack(mix(palette.ground, main, 0.3)));
-    fillRows(x, y + size - filled, size, filled, pack(main));
-    if (size >= 4) texture(fillRows, x, y, size, block, state, main, mode);
-  }
-  context.putImageData(image, 0, 0);
-  if (layout.pitch >= 15) letters(context, layout, held, state, mode, palette);
+/** A colour's pixels: itself, itself over an unfilled part, and the ink and the hatching that show on it. */
+function inksOf(main, ground) {
+  const contrast = isDark(main) ? [255, 255, 255] : [0, 0, 0];
+  return { main: pack(main), unfilled: pack(mix(ground, main, 0.3)), ink: pack(mix(main, contrast, 0.75)), hatch: pack(mix(main, contrast, 0.3)) };
 }
 
-function texture(fillRows, x, y, size, block, state, main, mode) {
-  const ink = pack(mix(main, isDark(main) ? [255, 255, 255] : [0, 0, 0], 0.75));
-  const round = mode === "owner" ? Math.floor((block.holders[0]?.[0] ?? 0) / owners.length) : 0;
-  if (round && size >= 8) {
-    const soft = pack(mix(main, isDark(main) ? [255, 255, 255] : [0, 0, 0], 0.3));
-    for (let at = 2; at < size; at += 4) {
-      if (round % 3 !== 2) fillRows(x, y + at, size, 1, soft);
-      if (round % 3 !== 1) fillRows(x + at, y, 1, size, soft);
+/** Draws cells into an ImageData that is kept, as is the picture of an empty pool, as long as place and colours stay the same. */
+export class CellPainter {
+  /** @param {ImageData} image of the canvas's size */
+  constructor(image, layout, palette, count) {
+    this.image = image;
+    this.layout = layout;
+    this.palette = palette;
+    this.pixels = new Uint32Array(image.data.buffer);
+    this.inks = new Map();
+    this.pixels.fill(pack(palette.ground));
+    const { columns, step, size } = layout;
+    for (let id = 0; id < count; id++) {
+      // A free cell is an empty box; a tiny one has one tone.
+      const x = (id % columns) * step;
+      const y = Math.floor(id / columns) * step;
+      this.fill(x, y, size, size, pack(size >= 5 ? palette.line : palette.cell));
+      if (size >= 5) this.fill(x + 1, y + 1, size - 2, size - 2, pack(palette.cell));
+    }
+    this.empty = this.pixels.slice();
+  }
+
+  /** A rectangle of one colour. */
+  fill(x, y, width, height, value) {
+    const { pixels } = this;
+    const stride = this.image.width;
+    for (let at = y * stride + x; height > 0; height--, at += stride) {
+      for (let i = at; i < at + width; i++) pixels[i] = value;
     }
   }
-  if (isCopied(block, state.step)) {
-    const thick = Math.max(1, Math.round(size / 12));
-    for (let i = 0; i < size; i++) fillRows(x + Math.min(i, size - thick), y + size - 1 - i, thick, 1, ink);
-  }
-  if (isShared(block)) {
-    const dot = Math.max(2, Math.round(size / 4.5));
-    const edge = size >= 12 ? Math.max(1, Math.round(size / 10)) : Math.floor((size - dot) / 2);
-    const top = y + edge;
-    const left = x + size - edge - dot;
-    for (let row = 0; row < dot; row++) {
-      const inset = dot >= 4 && (row === 0 || row === dot - 1) ? 1 : 0;
-      fillRows(left + inset, top + row, dot - 2 * inset, 1, ink);
+
+  /** Write all held blocks' pixels. */
+  draw(state, tier, mode) {
+    const { columns, step, size } = this.layout;
+    this.pixels.set(this.empty);
+    const { colour } = MODES[mode];
+    for (const [id, block] of state.blocks.get(tier) ?? []) {
+      const x = (id % columns) * step;
+      const y = Math.floor(id / columns) * step;
+      const main = colour(block, state);
+      let inks = this.inks.get(main);
+      if (!inks) this.inks.set(main, (inks = inksOf(main, this.palette.ground)));
+      const filled = size < 4 ? size : Math.max(block.fill ? 1 : 0, Math.round((size * block.fill) / state.block_size));
+      if (filled < size) this.fill(x, y, size, size - filled, inks.unfilled);
+      this.fill(x, y + size - filled, size, filled, inks.main);
+      if (size >= 4) this.texture(x, y, block, state, inks, mode);
     }
+  }
+
+  /** Hatching for owners beyond the eighth, a diagonal for a copy, a dot for a shared block. */
+  texture(x, y, block, state, { ink, hatch }, mode) {
+    const { size } = this.layout;
+    const round = mode === "owner" ? Math.floor((block.holders[0]?.[0] ?? 0) / owners.length) : 0;
+    for (let at = 2; round && size >= 8 && at < size; at += 4) {
+      if (round % 3 !== 2) this.fill(x, y + at, size, 1, hatch);
+      if (round % 3 !== 1) this.fill(x + at, y, 1, size, hatch);
+    }
+    if (isCopied(block, state.step)) {
+      const thick = Math.max(1, Math.round(size / 12));
+      for (let i = 0; i < size; i++) this.fill(x + Math.min(i, size - thick), y + size - 1 - i, thick, 1, ink);
+    }
+    if (isShared(block)) {
+      const dot = Math.max(2, Math.round(size / 4.5));
+      const edge = size >= 12 ? Math.max(1, Math.round(size / 10)) : Math.floor((size - dot) / 2);
+      for (let row = 0; row < dot; row++) {
+        const inset = dot >= 4 && (row === 0 || row === dot - 1) ? 1 : 0;
+        this.fill(x + size - edge - dot + inset, y + edge + row, dot - 2 * inset, 1, ink);
+      }
+    }
+  }
+
+  /** Put the pixels on the canvas, and letters over them where cells are large enough. */
+  show(context, state, tier, mode) {
+    context.putImageData(this.image, 0, 0);
+    if (this.layout.pitch >= 15) drawLetters(context, this.layout, state.blocks.get(tier) ?? new Map(), state, mode, this.palette);
   }
 }
 
-function letters(context, { columns, step, size }, held, state, mode, palette) {
+function drawLetters(context, { columns, step, size }, held, state, mode, palette) {
   const { text, colour } = MODES[mode];
   context.textAlign = "center";
   context.textBaseline = "middle";

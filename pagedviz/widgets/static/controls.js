@@ -40,7 +40,7 @@ export function createControls(store) {
   const step = h("span", { class: "pv-fact" });
   const rate = h("span", { class: "pv-fact" });
   const place = h("span", { class: "pv-fact pv-place" });
-  const root = h("header", { class: "pv-header" }, model, step, rate, place, h("span", { class: "pv-space" }), status, group);
+  const root = h("header", { class: "pv-header" }, model, step, rate, place, h("span", { class: "pv-space" }), group);
 
   function draw({ run, engine, rate: perSecond }) {
     const { feed } = store;
@@ -54,9 +54,12 @@ export function createControls(store) {
     group.hidden = feed.status ? !feed.status.live : false;
     // While a command is on its way the run is taken to be where the person sent it.
     const state = { pause: "paused", resume: "running", stop: "stopped" }[feed.pending?.cmd] ?? feed.status?.state;
+    const hadFocus = buttons.includes(document.activeElement);
     Object.values(COMMANDS).forEach(([, , states], i) => {
       buttons[i].disabled = !states.includes(state);
     });
+    // A button that goes dead must not take the keyboard with it: Pause hands over to Step, Resume to Pause.
+    if (hadFocus && document.activeElement?.disabled !== false) buttons.find((button) => !button.disabled)?.focus();
   }
-  return { root, draw };
+  return { root, status, draw };
 }

@@ -47,7 +47,7 @@ export function mount(element, port) {
   const store = new Store(port);
   const tooltip = new Tooltip(root);
   const controls = createControls(store);
-  const caption = createCaption(store);
+  const caption = createCaption(store, controls.status);
   const counters = createCounters();
   const panels = Object.entries(PANELS).map(([name, create]) => ({ name, ...create(store, tooltip) }));
   const switches = panels.map(({ name, root: panelRoot }) =>
@@ -63,6 +63,7 @@ export function mount(element, port) {
   let frame = 0;
   let isVisible = true;
   let drawn = "";
+  let painted = -1;
 
   function paint() {
     frame = 0;
@@ -75,12 +76,14 @@ export function mount(element, port) {
     }
     const ratio = Math.max(1, window.devicePixelRatio || 1);
     const rate = run?.state ? run.history.rate() : 0;
-    const scene = { run, state, rate, ratio, palette, links: store.links, engine: run?.header?.engine };
+    const isNew = painted !== store.dataVersion;
+    painted = store.dataVersion;
+    const scene = { isNew, run, state, rate, ratio, palette, links: store.links, engine: run?.header?.engine };
     controls.draw(scene);
     if (!state) return;
     caption.draw(scene);
     counters.draw(scene);
-    for (const panel of panels) if (!panel.root.hidden) panel.draw(scene);
+    for (const panel of panels) if (!panel.root.hidden && (isNew || panel.hasCursor !== false)) panel.draw(scene);
   }
   const schedule = () => {
     frame ||= requestAnimationFrame(paint);
@@ -92,15 +95,19 @@ export function mount(element, port) {
     drawn = version;
   };
   const unsubscribe = store.subscribe(onChange);
+  const repaint = () => {
+    painted = -1;
+    schedule();
+  };
   const unwatch = watchTheme(() => {
     palette = null;
-    schedule();
+    repaint();
   });
-  const sizes = new ResizeObserver(schedule);
+  const sizes = new ResizeObserver(repaint);
   sizes.observe(root);
   const sight = new IntersectionObserver(([entry]) => {
     isVisible = entry.isIntersecting;
-    if (isVisible) schedule();
+    if (isVisible) repaint();
   });
   sight.observe(root);
   // Keys pressed in here are ours: JupyterLab must not take them for its commands.

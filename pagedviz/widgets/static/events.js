@@ -60,5 +60,5 @@ export function createEvents(store) {
     if (isFollowing) list.scrollTop = list.scrollHeight;
     setText(view.note, `${run.seq.toLocaleString("en")} so far`);
   }
-  return { root: view.root, draw };
+  return { root: view.root, draw, hasCursor: false };
 }

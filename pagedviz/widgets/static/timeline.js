@@ -4,7 +4,7 @@ import { plural } from "./describe.js";
 import { memoryOf } from "./state.js";
 import { THEME } from "./theme.js";
 
-const PAD = { left: 44, right: 10, top: 20, bottom: 30 };
+const PAD = { left: 44, right: 10, top: 32, bottom: 30 };
 const colours = Object.fromEntries(Object.entries({ ...THEME.memory, ...THEME.marks }).map(([name, hex]) => [name, parseHex(hex)]));
 
 /** Round numbers that divide 0 to `top` into about `parts`. */
@@ -42,6 +42,7 @@ export function createTimeline(store, tooltip) {
   view.body.append(canvas);
   let scale = null;
   let row = null;
+  let scene = null;
 
   const textOf = (history, at) => {
     const lines = [`Step ${history.at("step", at)}`];
@@ -52,7 +53,7 @@ export function createTimeline(store, tooltip) {
   };
   const point = (at) => {
     row = at;
-    store.touch();
+    draw(scene);
     const box = canvas.getBoundingClientRect();
     const text = textOf(store.run.history, at);
     setAttribute(canvas, "aria-label", text);
@@ -61,7 +62,7 @@ export function createTimeline(store, tooltip) {
   const leave = () => {
     row = null;
     tooltip.hide();
-    store.touch();
+    if (scene) draw(scene);
   };
   canvas.addEventListener("pointermove", (event) => {
     if (scale) point(store.run.history.rowOf(Math.round(scale.step(event.clientX - canvas.getBoundingClientRect().left))));
@@ -77,7 +78,9 @@ export function createTimeline(store, tooltip) {
     point(Math.min(last, Math.max(0, move)));
   });
 
-  function draw({ run, state, palette, ratio }) {
+  function draw(latest) {
+    scene = latest;
+    const { run, state, palette, ratio } = scene;
     const width = view.body.clientWidth - 16;
     const height = view.body.clientHeight - 16;
     if (width < 80 || height < 60) return;
@@ -175,7 +178,7 @@ export function createTimeline(store, tooltip) {
     context.textBaseline = "middle";
     const lastX = { preempted: -10, copied: -10 };
     for (let at = 0; at < history.length; at++) {
-      for (const [name, sign, y] of [["preempted", "▼", 8], ["copied", "◆", 14]]) {
+      for (const [name, sign, y] of [["preempted", "▼", 20], ["copied", "◆", 26]]) {
         if (!history.at(name, at)) continue;
         const x = scale.x(history.at("step", at));
         if (x - lastX[name] < 3) continue;
@@ -185,5 +188,5 @@ export function createTimeline(store, tooltip) {
       }
     }
   }
-  return { root: view.root, draw };
+  return { root: view.root, draw, hasCursor: false };
 }
