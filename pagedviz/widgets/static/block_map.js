@@ -116,15 +116,16 @@ function createTierMap(tier, store, tooltip, getMode) {
       context.strokeRect(x, y, size, size);
     }
   }
-  return { root, draw };
+  return { root, draw, isTiny: () => layout.size < 4 };
 }
 
-function modeLegend(mode, state) {
+function modeLegend(mode, state, isTiny) {
   const { labels } = THEME;
-  const marks = [
+  const copied = `${labels.copied} (last ${THEME.copied_steps} steps)`;
+  const marks = isTiny ? [legendItem(labels.free, { swatch: "pv-empty" }), h("span", {}, "cells are too small for marks: point at one")] : [
     legendItem(labels.shared, { swatch: "pv-dot" }),
-    legendItem(`${labels.copied} (last ${THEME.copied_steps} steps)`, { swatch: "pv-diagonal" }),
-    legendItem(`part full: K and V up to this height`, { swatch: "pv-half" }),
+    legendItem(copied, { swatch: "pv-diagonal" }),
+    legendItem("part full: K and V up to this height", { swatch: "pv-half" }),
     legendItem(labels.free, { swatch: "pv-empty" }),
   ];
   if (mode === "owner") {
@@ -133,7 +134,11 @@ function modeLegend(mode, state) {
     if (alive.length > 8) owners.push(h("span", {}, `and ${alive.length - 8} more`));
     return [...owners, ...marks];
   }
-  if (mode === "state") return [...Object.entries(THEME.states).map(([name, colour]) => legendItem(labels[name], { colour })), ...marks.slice(0, 2), marks[3]];
+  if (mode === "state") {
+    const swatches = { shared: "pv-dot", copied: "pv-diagonal", filling: "pv-filling" };
+    const states = Object.entries(THEME.states).map(([name, colour]) => legendItem(name === "copied" ? copied : labels[name], { colour, swatch: swatches[name] }));
+    return [...states, ...marks.slice(isTiny ? 0 : 3)];
+  }
   const scale = MODES[mode].scale;
   const bar = h("i", { class: "pv-scale", "aria-hidden": "true" });
   bar.style.background = `linear-gradient(90deg, ${[0, 0.25, 0.5, 0.75, 1].map((at) => css(onScale(THEME[scale], at))).join(", ")})`;
@@ -161,7 +166,7 @@ export function createBlockMap(store, tooltip) {
       for (const tier of tiers) maps.set(tier, createTierMap(tier, store, tooltip, () => mode));
       view.body.replaceChildren(...[...maps.values()].map((map) => map.root));
     }
-    const width = view.body.clientWidth;
+    const width = view.body.clientWidth - 16;
     if (width < 16) return;
     for (const map of maps.values()) map.draw({ ...scene, width });
     const place = scene.engine?.simulated ? `${THEME.labels.tiers.device} (${THEME.labels.simulated})` : THEME.labels.tiers.device;
@@ -169,7 +174,8 @@ export function createBlockMap(store, tooltip) {
     setAttribute(view.root, "data-block", links.first?.block);
     setAttribute(view.root, "data-blocks", links.blocks.size ? [...links.blocks].join(" ") : null);
     const owners = mode === "owner" ? [...state.sequences.values()].map((s) => ([...s.tables.values()].some((t) => t.length) ? s.id : "")).join() : "";
-    setLegend(view.legend, `${mode}/${owners}`, () => modeLegend(mode, state));
+    const isTiny = maps.get("device")?.isTiny() ?? false;
+    setLegend(view.legend, `${mode}/${isTiny}/${owners}`, () => modeLegend(mode, state, isTiny));
   }
   return { root: view.root, draw };
 }

@@ -33,7 +33,8 @@ export function statusText(feed) {
 export function createControls(store) {
   const buttons = Object.entries(COMMANDS).map(([cmd, [label, title]]) =>
     h("button", { type: "button", class: `pv-button pv-button-${cmd}`, title, "data-testid": cmd, onclick: () => store.feed.command(cmd) },
-      h("i", { class: `pv-icon pv-icon-${cmd}`, "aria-hidden": "true" }), label));
+      h("i", { class: `pv-icon pv-icon-${cmd}`, "aria-hidden": "true" }), h("span", {}, label)));
+  const resumeLabel = buttons[Object.keys(COMMANDS).indexOf("resume")].lastChild;
   const group = h("div", { class: "pv-buttons", role: "group", "aria-label": "Run" }, ...buttons);
   const status = h("span", { class: "pv-status", "data-testid": "status", role: "status", "aria-live": "polite" });
   const model = h("strong", { class: "pv-model" });
@@ -58,6 +59,7 @@ export function createControls(store) {
     Object.values(COMMANDS).forEach(([, , states], i) => {
       buttons[i].disabled = !states.includes(state);
     });
+    setText(resumeLabel, state === "ready" ? "Start" : COMMANDS.resume[0]);
     // A button that goes dead must not take the keyboard with it: Pause hands over to Step, Resume to Pause.
     if (hadFocus && document.activeElement?.disabled !== false) buttons.find((button) => !button.disabled)?.focus();
   }

@@ -3,7 +3,12 @@ import { h, setText } from "./dom.js";
 import { memoryOf } from "./state.js";
 import { THEME } from "./theme.js";
 
-const percent = (part, whole) => (whole ? `${((100 * part) / whole).toFixed(part && part < whole / 10 ? 1 : 0)} %` : "–");
+function percent(part, whole) {
+  if (!whole) return "–";
+  const share = (100 * part) / whole;
+  return share > 0 && share < 0.1 ? "< 0.1 %" : `${share.toFixed(share > 0 && share < 10 ? 1 : 0)} %`;
+}
+
 const number = (value) => value.toLocaleString("en");
 
 /** name -> [label, explanation, value of a scene] */

@@ -104,7 +104,7 @@ export function mount(element, port) {
     repaint();
   });
   const sizes = new ResizeObserver(repaint);
-  sizes.observe(root);
+  for (const box of [root, ...panels.map((panel) => panel.root)]) sizes.observe(box);
   const sight = new IntersectionObserver(([entry]) => {
     isVisible = entry.isIntersecting;
     if (isVisible) repaint();
