@@ -15,7 +15,7 @@ WORDS = [
     "\n",
     " <img src=x onerror=alert(1)>",
     "🙂",
-    "\u202eמים",
+    "\u202e\u05de\u05d9\u05dd",
     "\t",
     " ",
     "é",
@@ -134,7 +134,7 @@ class ToyEngine:
         """One step; returns its events and those since the last one."""
         if self.waiting and len(self.running) < 6:
             name = self.waiting[0]
-            first = [s for s in self.forking[name] if not self._is_finished(s)][0]
+            first = next(s for s in self.forking[name] if not self._is_finished(s))
             if len(self.free[0]) * self.size > (self.tokens[first] + self.size) * len(self.groups):
                 self.waiting.pop(0)
                 self.running[name] = [first]

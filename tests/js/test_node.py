@@ -1,4 +1,4 @@
-"""The JavaScript reducer against the Python one, and the rest of the browser's logic, in node: no browser, no install."""
+"""The JavaScript reducer against the Python one, and the rest of the browser's logic, in node: no install."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ import pytest
 import pagedviz
 from pagedviz.errors import TraceFormatError
 from pagedviz.events import Batch
-from pagedviz.events.codec import encode_batch, encode_header, encode_keyframe
+from pagedviz.events.codec import (
+    decode_batch,
+    decode_header,
+    decode_keyframe,
+    encode_batch,
+    encode_header,
+    encode_keyframe,
+)
 from pagedviz.trace.reducer import apply_batch
 from pagedviz.trace.state import State
 from pagedviz.widgets.bundle import bundle
@@ -22,6 +29,7 @@ from pagedviz.widgets.bundle import bundle
 from . import streams
 
 HERE = Path(__file__).parent
+GOLDEN = HERE.parent / "golden" / "tiny_run.pvtrace"
 NODE = shutil.which("node")
 
 pytestmark = pytest.mark.skipif(NODE is None, reason="node is not installed")
@@ -113,6 +121,15 @@ def test_both_reducers_refuse_the_same_event(tmp_path):
         spoiled = spoil(list(streams.batches(seed, 40, groups=1 + seed % 2)), random.Random(seed))
         refused += write_case(tmp_path, f"spoiled-{seed}", State(4, {"device": 24}), spoiled, is_sound=False)
     assert refused > 20
+    run_node("reducer.test.mjs", PAGEDVIZ_CASES=tmp_path)
+
+
+def test_both_reducers_agree_on_the_golden_run(tmp_path):
+    header, keyframe, *lines = GOLDEN.read_bytes().splitlines(keepends=True)
+    assert decode_header(header).format
+    start = decode_keyframe(keyframe, State)
+    batches = [decode_batch(line) for line in lines]
+    assert not write_case(tmp_path, "golden", start, batches, is_sound=True)
     run_node("reducer.test.mjs", PAGEDVIZ_CASES=tmp_path)
 
 

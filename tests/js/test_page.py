@@ -50,7 +50,7 @@ class View:
     def __init__(self, browser, trace: bytes, width: int = 1000, **options):
         self.page = browser.new_page(viewport={"width": width, "height": 1100})
         self.errors = []
-        self.page.on("pageerror", lambda error: self.errors.append(error))
+        self.page.on("pageerror", lambda error: self.errors.append(error))  # noqa: PLW0108 - it marks what it gets
         self.page.on("console", lambda message: message.type == "error" and self.errors.append(message.text))
         self.page.set_content(make_page(trace, **options))
         self.page.wait_for_selector(".pagedviz[data-state]")

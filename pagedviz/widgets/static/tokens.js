@@ -47,7 +47,7 @@ function createStrip(id) {
       first += surplus;
     }
     setText(earlier, first ? `… ${first.toLocaleString("en")} earlier … ` : "");
-    for (let i = Math.max(0, spans.length - 80); i < spans.length; i++) spans[i].classList.toggle("pv-uncomputed", first + i >= sequence.computed);
+    for (let i = Math.max(0, spans.length - 80); i < spans.length; i++) spans[i].classList.toggle("pv-uncomputed", sequence.status !== "finished" && first + i >= sequence.computed);
     for (const span of lit) span.classList.remove("pv-lit", "pv-here");
     lit = [];
     for (const [from, to] of links.tokens.get(id) ?? []) {
