@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+from msgspec.structs import replace
 from typing_extensions import assert_never
 
 from pagedviz.errors import TraceFormatError
@@ -89,15 +90,12 @@ def apply(state: State, event: AnyEvent) -> None:  # noqa: C901, PLR0912 - one c
         case BlockAllocated():
             _allocate(state, event)
         case BlockFilled():
-            _held(state, event).hash = event.hash
+            state.blocks[event.tier][event.block] = replace(_held(state, event), hash=event.hash)
             state.counters.filled += 1
         case BlockShared():
             _share(state, event)
         case BlockCopied():
-            if event.source not in state.blocks[event.tier]:
-                _contradiction(f"block {event.source} is copied while nobody has it")
-            state.blocks[event.tier][event.target].copied_from = event.source
-            state.counters.copied += 1
+            _copy(state, event)
         case BlockReleased():
             _release(state, event)
         case BlockFreed():
@@ -191,9 +189,17 @@ def _allocate(state: State, event: BlockAllocated) -> None:
         _contradiction(f"block {event.block} is handed out twice")
     if not 0 <= event.block < pool:
         _contradiction(f"block {event.block} is outside the {event.tier} pool of {pool}")
-    held[event.block] = Block(event.group, [(event.sequence, event.logical)], state.step)
+    held[event.block] = Block(event.group, ((event.sequence, event.logical),), state.step)
     _set_entry(state, event)
     state.counters.allocated += 1
+
+
+def _copy(state: State, event: BlockCopied) -> None:
+    held = state.blocks[event.tier]
+    if event.source not in held:
+        _contradiction(f"block {event.source} is copied while nobody has it")
+    held[event.target] = replace(held[event.target], copied_from=event.source)
+    state.counters.copied += 1
 
 
 def _held(state: State, event: BlockFilled | BlockReleased) -> Block:
@@ -208,16 +214,14 @@ def _share(state: State, event: BlockShared) -> None:
     block = state.blocks[event.tier][event.block]
     if (event.sequence, event.logical) in block.holders:
         _contradiction(f"sequence {event.sequence} already has block {event.block}")
-    block.holders.append((event.sequence, event.logical))
-    _check_refcount(event, block)
+    _set_holders(state, event, (*block.holders, (event.sequence, event.logical)))
     _set_entry(state, event)
     state.counters.shared += 1
 
 
 def _release(state: State, event: BlockReleased) -> None:
-    block = _held(state, event)
-    block.holders.remove((event.sequence, event.logical))
-    _check_refcount(event, block)
+    gone = (event.sequence, event.logical)
+    _set_holders(state, event, tuple(h for h in _held(state, event).holders if h != gone))
     table = state.sequences[event.sequence].tables[event.group]
     # After copy-on-write the entry already names the copy. Otherwise tables shrink from their end.
     if table[event.logical] == (event.tier, event.block):
@@ -237,6 +241,8 @@ def _set_entry(state: State, event: BlockAllocated | BlockShared) -> None:
         _contradiction(f"entry {event.logical} is set in a table of {len(table)}")
 
 
-def _check_refcount(event: BlockShared | BlockReleased, block: Block) -> None:
-    if len(block.holders) != event.refcount:
-        _contradiction(f"block {event.block} has {len(block.holders)} holders, not {event.refcount}")
+def _set_holders(state: State, event: BlockShared | BlockReleased, holders: tuple[tuple[int, int], ...]) -> None:
+    if len(holders) != event.refcount:
+        _contradiction(f"block {event.block} has {len(holders)} holders, not {event.refcount}")
+    held = state.blocks[event.tier]
+    held[event.block] = replace(held[event.block], holders=holders)

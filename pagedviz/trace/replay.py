@@ -41,7 +41,15 @@ class Replay:
             state = self._keyframes[nearest].copy()
             for index in range(begin, count):
                 apply_batch(state, self._batches[index])
-                if state.seq - self._keyframes[-1].seq >= self._every:
+                passed = state.seq - self._keyframes[-1].seq
+                if passed >= self._every and passed >= _weight(state):
                     self._counts.append(index + 1)
                     self._keyframes.append(state.copy())
             return state
+
+
+def _weight(state: State) -> int:
+    """What a copy of the state costs, in events: keyframes never cost more than the replay between them."""
+    blocks = sum(len(held) for held in state.blocks.values())
+    tokens = sum(len(sequence.tokens) for sequence in state.sequences.values())
+    return len(state.sequences) + (blocks + tokens) // 16

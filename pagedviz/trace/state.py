@@ -1,6 +1,7 @@
 """What memory looks like at one moment: requests, sequences, block tables, blocks. Data and questions only.
 
 How events change it is decided in ``trace/reducer``; the JavaScript twin is ``widgets/static/state.js``.
+The parts hold no references to each other, so the garbage collector need not look at them (``gc=False``).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ Entry = tuple[str, int]
 """One entry of a block table: (tier, block id)."""
 
 
-class Request(msgspec.Struct):
+class Request(msgspec.Struct, gc=False):
     """A prompt with its samples. ``status`` is waiting, running, preempted or finished."""
 
     name: str
@@ -23,7 +24,7 @@ class Request(msgspec.Struct):
     preemptions: int = 0
 
 
-class Sequence(msgspec.Struct):
+class Sequence(msgspec.Struct, gc=False):
     """One stream of tokens and its block tables.
 
     ``status``: ``waiting`` (not begun, or preempted), ``running``, ``finished``. ``computed`` is how many
@@ -40,15 +41,15 @@ class Sequence(msgspec.Struct):
     tables: dict[int, list[Entry]] = {}
 
 
-class Block(msgspec.Struct):
+class Block(msgspec.Struct, frozen=True, gc=False):
     """A block that somebody has. ``holders`` are (sequence, logical), the owner first.
 
     ``born`` is the step that allocated it. ``copied_from`` is the block it was copied from (-1: none),
-    ``hash`` the name of its content once it is full.
+    ``hash`` the name of its content once it is full. Frozen, so that copies of a state share their blocks.
     """
 
     group: int
-    holders: list[tuple[int, int]]
+    holders: tuple[tuple[int, int], ...]
     born: int
     copied_from: int = -1
     hash: str = ""
@@ -141,10 +142,7 @@ class State(msgspec.Struct):
                 )
                 for id_, s in self.sequences.items()
             },
-            {
-                tier: {id_: msgspec.structs.replace(b, holders=[*b.holders]) for id_, b in held.items()}
-                for tier, held in self.blocks.items()
-            },
+            {tier: dict(held) for tier, held in self.blocks.items()},
             msgspec.structs.replace(self.counters),
             [*self.scheduled],
         )
