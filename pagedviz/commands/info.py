@@ -1,0 +1,80 @@
+"""Say what is installed, which attention backends run here and where models are kept; or what a trace holds."""
+
+from __future__ import annotations
+
+import argparse
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import msgspec
+
+from pagedviz.commands.options import add_json_argument, print_json
+from pagedviz.errors import BackendUnavailable
+
+PACKAGES = (
+    "pagedviz",
+    "torch",
+    "triton",
+    "transformers",
+    "numba",
+    "anywidget",
+    "plotly",
+    "jupyterlab",
+    "ipykernel",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("trace", nargs="?", help="a .pvtrace file to describe")
+    add_json_argument(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Collect and print."""
+    data = _trace(arguments.trace) if arguments.trace else _machine()
+    if arguments.json:
+        print_json(data)
+        return
+    from rich import print as rich_print
+    from rich.markup import escape
+
+    for name, value in data.items():
+        rich_print(f"[bold]{escape(name)}[/bold]: {escape(str(value))}")
+
+
+def _trace(path: str) -> dict[str, Any]:
+    from pagedviz.trace import Trace
+
+    trace = Trace.load(path)
+    engine: dict[str, Any] = msgspec.to_builtins(trace.info)
+    return {"steps": trace.num_steps, "events": trace.num_events, "truncated": trace.truncated, **engine}
+
+
+def _machine() -> dict[str, Any]:
+    import torch
+
+    from pagedviz.attention import BACKENDS
+    from pagedviz.models.weights import ALIASES, cache_folder
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    data: dict[str, Any] = {name: _version(name) for name in PACKAGES}
+    data["device"] = str(device)
+    for name, backend in BACKENDS.items():
+        try:
+            backend(device)
+        except BackendUnavailable as error:
+            data[f"attention {name!r}"] = str(error)
+        else:
+            data[f"attention {name!r}"] = "runs here"
+    for alias in ALIASES:
+        kept = (cache_folder() / alias / "config.json").is_file()
+        data[f"model {alias!r}"] = str(cache_folder() / alias) if kept else "not loaded yet"
+    return data
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

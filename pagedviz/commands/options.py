@@ -1,0 +1,38 @@
+"""Options that several commands share, and the engine they describe."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pagedviz.engine import Engine
+
+
+def add_engine_arguments(parser: argparse.ArgumentParser, *, dtype: str = "auto") -> None:
+    """``--model``, ``--block-size``, ``--num-device-blocks``, ``--attention``, ``--device``, ``--dtype``."""
+    parser.add_argument("--model", default="smollm2-135m", help="alias, Hugging Face id, folder or .gguf file")
+    parser.add_argument("--block-size", type=int, default=16, help="token slots per block")
+    parser.add_argument("--num-device-blocks", type=int, default=256, help="blocks in the device tier")
+    parser.add_argument("--attention", default="auto", help="auto, numba, torch or triton")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
+    parser.add_argument("--dtype", default=dtype, help="auto, float32, float16 or bfloat16")
+
+
+def make_engine(arguments: argparse.Namespace, **options: Any) -> Engine:
+    """The engine that the options describe; ``options`` overrule them."""
+    from pagedviz.engine import Engine
+
+    names = ("block_size", "num_device_blocks", "attention", "device", "dtype")
+    return Engine.from_pretrained(arguments.model, **{name: getattr(arguments, name) for name in names} | options)
+
+
+def add_json_argument(parser: argparse.ArgumentParser) -> None:
+    """``--json``."""
+    parser.add_argument("--json", action="store_true", help="print data as JSON, and nothing else")
+
+
+def print_json(data: Any) -> None:
+    """Print data as JSON."""
+    print(json.dumps(data, indent=2, ensure_ascii=False))  # noqa: T201 - this is the command's output

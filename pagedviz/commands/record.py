@@ -1,0 +1,49 @@
+"""Generate from prompts and keep everything that happened to memory in a trace file."""
+
+from __future__ import annotations
+
+import argparse
+
+from pagedviz.commands.options import add_engine_arguments, add_json_argument, make_engine, print_json
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("prompt", nargs="+", help="a prompt; several run at the same time")
+    parser.add_argument("--out", default="run.pvtrace", help="the trace file; a name in .gz is compressed")
+    parser.add_argument("--max-tokens", type=int, default=64)
+    parser.add_argument("--temperature", type=float, default=0.0)
+    parser.add_argument("-n", type=int, default=1, help="samples per prompt")
+    parser.add_argument("--seed", type=int, default=0)
+    add_engine_arguments(parser)
+    add_json_argument(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Generate, save, print."""
+    from rich import print as rich_print
+    from rich.markup import escape
+
+    from pagedviz.figures import memory_summary
+    from pagedviz.trace import record
+
+    engine = make_engine(arguments)
+    with record(engine) as recording:
+        outputs = engine.generate(
+            arguments.prompt,
+            max_tokens=arguments.max_tokens,
+            temperature=arguments.temperature,
+            n=arguments.n,
+            seed=arguments.seed,
+        )
+    trace = recording.trace
+    trace.save(arguments.out)
+    if arguments.json:
+        texts = [[sample.text for sample in output.outputs] for output in outputs]
+        print_json({"trace": arguments.out, "steps": trace.num_steps, "events": trace.num_events, "texts": texts})
+        return
+    for output in outputs:
+        for sample in output.outputs:
+            rich_print(f"[bold]{escape(output.prompt or '')}[/bold]{escape(sample.text)}\n")
+    rich_print(escape(memory_summary(trace.state_at(trace.last_step), trace.info)))
+    rich_print(f"{trace.num_events:,} events of {trace.num_steps:,} steps: {escape(arguments.out)}")
