@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", default="out", help="folder for what the demo writes")
     parser.add_argument("--max-tokens", type=int, default=96)
     parser.add_argument("--notebook", default=None, help="a notebook to execute as well (needs the lab extra)")
-    add_engine_arguments(parser)
+    add_engine_arguments(parser, num_device_blocks=64)  # small enough to see single blocks
 
 
 def run(arguments: argparse.Namespace) -> None:

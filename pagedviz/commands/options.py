@@ -10,14 +10,16 @@ if TYPE_CHECKING:
     from pagedviz.engine import Engine
 
 
-def add_engine_arguments(parser: argparse.ArgumentParser, *, dtype: str = "auto") -> None:
+def add_engine_arguments(parser: argparse.ArgumentParser, *, num_device_blocks: int = 256) -> None:
     """``--model``, ``--block-size``, ``--num-device-blocks``, ``--attention``, ``--device``, ``--dtype``."""
     parser.add_argument("--model", default="smollm2-135m", help="alias, Hugging Face id, folder or .gguf file")
     parser.add_argument("--block-size", type=int, default=16, help="token slots per block")
-    parser.add_argument("--num-device-blocks", type=int, default=256, help="blocks in the device tier")
+    parser.add_argument(
+        "--num-device-blocks", type=int, default=num_device_blocks, help="blocks in the device tier"
+    )
     parser.add_argument("--attention", default="auto", help="auto, numba, torch or triton")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
-    parser.add_argument("--dtype", default=dtype, help="auto, float32, float16 or bfloat16")
+    parser.add_argument("--dtype", default="auto", help="auto, float32, float16 or bfloat16")
 
 
 def make_engine(arguments: argparse.Namespace, **options: Any) -> Engine:
