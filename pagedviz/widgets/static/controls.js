@@ -6,9 +6,9 @@ import { THEME } from "./theme.js";
 /** name -> [label, explanation, in which states it can be pressed] */
 const COMMANDS = {
   pause: ["Pause", "Stop after the step that is under way", ["running"]],
-  step: ["Step", "Run exactly one step", ["paused", "ready"]],
-  resume: ["Resume", "Go on generating", ["paused", "ready"]],
-  stop: ["Stop", "End the run", ["running", "paused", "ready"]],
+  step: ["Step", "Run exactly one step", ["paused", "ready", "failed"]],
+  resume: ["Resume", "Go on generating", ["paused", "ready", "failed"]],
+  stop: ["Stop", "End the run", ["running", "paused", "ready", "failed"]],
 };
 
 const DOING = { pause: "pausing…", step: "stepping…", resume: "resuming…", stop: "stopping…" };

@@ -19,6 +19,7 @@ function createStrip(id) {
   let first = 0;
   let source = null;
   let lit = [];
+  let shownEnd = 0;
 
   const makeSpan = (sequence, position, size) => {
     const token = tokenText(sequence.texts[position] ?? "", sequence.tokens[position]);
@@ -35,6 +36,7 @@ function createStrip(id) {
       spans = [];
       first = Math.max(0, count - limit);
       text.replaceChildren(earlier);
+      shownEnd = 0;
     }
     for (let position = first + spans.length; position < count; position++) {
       const span = makeSpan(sequence, position, state.block_size);
@@ -47,7 +49,11 @@ function createStrip(id) {
       first += surplus;
     }
     setText(earlier, first ? `… ${first.toLocaleString("en")} earlier … ` : "");
-    for (let i = Math.max(0, spans.length - 80); i < spans.length; i++) spans[i].classList.toggle("pv-uncomputed", sequence.status !== "finished" && first + i >= sequence.computed);
+    // Where K and V end; what is finished has given its blocks back, and nothing more is to come.
+    const end = sequence.status === "finished" ? count : sequence.computed;
+    const from = Math.min(end, shownEnd);
+    for (let i = Math.max(0, from - first); i < spans.length; i++) spans[i].classList.toggle("pv-uncomputed", first + i >= end);
+    shownEnd = end;
     for (const span of lit) span.classList.remove("pv-lit", "pv-here");
     lit = [];
     for (const [from, to] of links.tokens.get(id) ?? []) {
