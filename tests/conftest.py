@@ -1,10 +1,15 @@
-"""What all tests share: the option that rewrites golden files, and random event streams."""
+"""What all tests share: golden files, random event streams, tiny models and what transformers generates."""
 
+import functools
 import importlib.util
 import sys
 from pathlib import Path
 
 import pytest
+import torch
+import transformers
+
+from pagedviz.models import load
 
 
 def pytest_addoption(parser):
@@ -27,3 +32,154 @@ def streams():
 def golden():
     """The folder of golden files."""
     return Path(__file__).parent / "golden"
+
+# -- models -----------------------------------------------------------------------------------------------------
+
+VOCAB = 211
+COMMON = {
+    "vocab_size": VOCAB,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 512,
+    "initializer_range": 0.3,  # small weights would repeat one token for ever, and attention would not matter
+    "bos_token_id": 1,
+    "eos_token_id": None,
+    "pad_token_id": None,
+}
+GQA = {"num_key_value_heads": 2}
+TINY = {
+    "llama": ("Llama", GQA),
+    "qwen2": ("Qwen2", GQA),
+    "qwen3": ("Qwen3", {**GQA, "head_dim": 24}),
+    "mistral": ("Mistral", {**GQA, "sliding_window": 24}),
+    "gemma2": (
+        "Gemma2",
+        {
+            **GQA,
+            "head_dim": 16,
+            "sliding_window": 24,
+            "num_hidden_layers": 4,
+            "attn_logit_softcapping": 3.0,
+            "query_pre_attn_scalar": 20,
+            "eos_token_id": 0,
+        },
+    ),
+    "gemma3": (
+        "Gemma3Text",
+        {
+            **GQA,
+            "head_dim": 16,
+            "sliding_window": 20,
+            "num_hidden_layers": 4,
+            "layer_types": ["sliding_attention", "sliding_attention", "full_attention", "sliding_attention"],
+            "eos_token_id": 0,
+        },
+    ),
+    "gpt_neox": ("GPTNeoX", {"rotary_pct": 0.5}),
+    "opt": ("OPT", {"ffn_dim": 96, "word_embed_proj_dim": 64, "init_std": 0.3, "do_layer_norm_before": True}),
+    "phi3": ("Phi3", {**GQA, "pad_token_id": 0, "sliding_window": 30}),
+    "gpt2": ("GPT2", {"n_positions": 512}),
+}
+"""Tiny models with random weights: family -> (class prefix in transformers, what differs from COMMON)."""
+
+
+def build_tiny(family, **changes):
+    """A new tiny model of a family, in float32; the same weights every time."""
+    prefix, own = TINY[family]
+    settings = {**COMMON, **own, **changes}
+    heads = {"GPT2": "GPT2LMHeadModel", "Gemma3Text": "Gemma3ForCausalLM"}
+    config = getattr(transformers, f"{prefix}Config")(**settings)
+    torch.manual_seed(1)
+    model = getattr(transformers, heads.get(prefix, f"{prefix}ForCausalLM"))(config).eval()
+    model.generation_config.eos_token_id = settings["eos_token_id"]
+    return model
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """``tiny("llama")``: a tiny model of that family, built once."""
+    return functools.lru_cache(build_tiny)
+
+
+@pytest.fixture(scope="session")
+def new_tiny():
+    """``new_tiny("llama", num_hidden_layers=1)``: a tiny model of one's own."""
+    return build_tiny
+
+
+@pytest.fixture(scope="session")
+def smollm2():
+    """SmolLM2-135M and its tokenizer, in float32."""
+    return load("smollm2-135m", torch.float32)
+
+
+@pytest.fixture(scope="session")
+def tokenizer(smollm2):
+    """A real byte-level tokenizer."""
+    return smollm2[1]
+
+
+def generate_alone(model, prompt, count):
+    """What transformers generates greedily from token ids, past end tokens, and its lead in every step.
+
+    The lead is the distance between the two best logits: where it is tiny, either token is right.
+    """
+    own = model.generation_config
+    eos, own.eos_token_id = own.eos_token_id, None
+    try:
+        ids = torch.tensor([prompt])
+        with torch.inference_mode():
+            out = model.generate(
+                ids,
+                attention_mask=torch.ones_like(ids),
+                max_new_tokens=count,
+                do_sample=False,
+                pad_token_id=0,
+                output_logits=True,
+                return_dict_in_generate=True,
+            )
+    finally:
+        own.eos_token_id = eos
+    best = torch.cat(out.logits).float().topk(2).values
+    return out.sequences[0, len(prompt) :].tolist(), (best[:, 0] - best[:, 1]).tolist()
+
+
+@pytest.fixture(scope="session")
+def reference():
+    """``reference(model, prompt, count)``: greedy tokens of transformers, computed once, and their leads."""
+    known = {}
+
+    def lookup(model, prompt, count):
+        key = (id(model), tuple(prompt))
+        if key not in known or len(known[key][0]) < count:
+            known[key] = generate_alone(model, list(prompt), count)
+        tokens, leads = known[key]
+        return tokens[:count], leads[:count]
+
+    return lookup
+
+
+@pytest.fixture(scope="session")
+def run_audited():
+    """``run_audited(engine, ids)``: step until the requests are done, audit after every step; their outputs."""
+
+    def run(engine, ids):
+        last = {}
+        engine.audit()
+        while engine.has_unfinished_requests():
+            for output in engine.step():
+                last[output.request_id] = output
+            engine.audit()
+        stats = engine.stats()
+        assert stats["num_free_blocks"] == engine.config.num_device_blocks
+        return [last[request_id] for request_id in ids]
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def make_prompt():
+    """``make_prompt(length, seed)``: token ids for the tiny models."""
+    return lambda length, seed=0: [2 + (7919 * (seed + 1) + 104729 * i + i * i) % (VOCAB - 2) for i in range(length)]

@@ -48,6 +48,8 @@ class EngineCore:
         self.manager = BlockManager(config.num_device_blocks, config.block_size, len(groups), self._emit)
         self.scheduler = Scheduler(config, self.manager)
         self.requests: dict[str, Request] = {}
+        self.touched: dict[str, Request] = {}
+        """Requests that got a token, until somebody takes them out: an exception on the way loses none."""
         self.steps = 0
         self.prefill_tokens = 0
         self.decode_tokens = 0
@@ -71,27 +73,30 @@ class EngineCore:
             self._emit(RequestAdded(request.id, ids, request.prompt_token_ids, tuple(texts), request.max_tokens))
             self._publish()
 
-    def abort(self, request: Request) -> None:
-        """End a request now; its blocks are free afterwards."""
+    def abort(self, requests: Many[Request]) -> None:
+        """End requests now; their blocks are free afterwards."""
         with self._interrupts.held():
-            for sequence in request.unfinished():
-                sequence.finish_reason = "abort"
-                self._end_sequence(request, sequence.id, "abort")
+            for request in requests:
+                for sequence in request.unfinished():
+                    sequence.finish_reason = "abort"
+                    self._end_sequence(request, sequence.id, "abort")
             self._publish()
 
     # -- the step ----------------------------------------------------------------------------------------------
 
-    def step(self) -> list[Request]:
-        """Run one step; returns the requests that got a token. Nothing to do is no step.
+    def step(self) -> None:
+        """Run one step; the requests that got a token are then ``touched``. Nothing to do is no step.
 
         Raises:
             BaseException: whatever the model, a kernel, the tokenizer or an interrupt raised. The step has
                 then not happened: tables, lengths and events are as before, less preempted requests' blocks.
+                Only what a subscriber raised, or an interrupt that was held back, comes after the step.
         """
         with self._interrupts.held():
             plan = self.scheduler.plan()
             if not plan.scheduled and not plan.preempted:
-                return []
+                assert not self.requests, "requests wait for what will never be free"
+                return
             began = time.perf_counter_ns()
             self._preempt(plan)
             stands = len(self._pending)
@@ -107,12 +112,11 @@ class EngineCore:
             self._pending.insert(0, _started(items))
             self._commit(plan, items, draws, began)
             self._publish()
-        return list(dict.fromkeys(draw.request for draw in draws))
 
     def _preempt(self, plan: StepPlan) -> None:
         for request in plan.preempted:
             self.scheduler.preempt(request)
-            lost = sum(sequence.computed for sequence in request.unfinished())
+            lost = _computed(request)
             at = len(self._pending)
             freed = sum(self.manager.release(sequence.id) for sequence in request.unfinished())
             self._pending.insert(at, RequestPreempted(request.id, "recompute", plan.reason, freed, lost))
@@ -156,6 +160,7 @@ class EngineCore:
             self._fork(request)
         for draw in draws:
             self._append(draw)
+            self.touched[draw.request.id] = draw.request
         for draw in draws:
             if draw.finish_reason is not None:
                 self._end_sequence(draw.request, draw.sequence.id, draw.finish_reason)
@@ -188,6 +193,12 @@ class EngineCore:
             self.scheduler.remove(request)
             del self.requests[request.id]
             self._emit(RequestFinished(request.id, reason))
+
+
+def _computed(request: Request) -> int:
+    """How many tokens of a request have their K and V in memory; what samples share counts once."""
+    active = request.active()
+    return sum(sequence.computed for sequence in active) - (len(active) - 1) * active[0].num_prompt
 
 
 def _started(items: list[Scheduled]) -> StepStarted:

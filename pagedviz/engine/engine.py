@@ -62,7 +62,8 @@ class Engine:
         self._bus.subscribe(self._auditor)
         self._next_sequence = 0
         self._next_request = 0
-        self._undelivered: list[RequestOutput] = []
+        self._names: set[str] = set()
+        self._undelivered: dict[str, RequestOutput] = {}
 
     @classmethod
     def from_pretrained(
@@ -108,42 +109,43 @@ class Engine:
         Raises:
             RequestError: a prompt or a parameter is at fault; then none of them was begun.
         """
-        finished: dict[str, RequestOutput] = {}
-        ids = self._submit(prompts, params, sampling)
-        for output in self._drive(ids):
-            if output.finished:
-                finished[output.request_id] = output
-        return [finished[request_id] for request_id in ids]
+        begun = self._begin(prompts, params, sampling)
+        for _ in self._drive(begun):
+            pass
+        return [request.output() for request, _ in begun]
 
     def stream(self, prompts: Prompts, params: Any = None, **sampling: Any) -> Iterator[RequestOutput]:
         """Like ``generate``, but yields every request that got a token, after each step.
 
-        A loop that is left early aborts what it began.
+        The requests join the queue when the loop begins. A loop that is left early aborts what it began.
         """
-        return self._drive(self._submit(prompts, params, sampling))
+        return self._drive(self._begin(prompts, params, sampling))
 
-    def _submit(self, prompts: Prompts, params: Any, sampling: dict[str, Any]) -> list[str]:
+    def _begin(
+        self, prompts: Prompts, params: Any, sampling: dict[str, Any]
+    ) -> list[tuple[Request, tuple[str, ...]]]:
         prompts = as_list(prompts)
         many = list(params) if isinstance(params, (list, tuple)) else [params] * len(prompts)
         if len(many) != len(prompts):
             raise RequestError(f"{len(many)} sampling parameters for {len(prompts)} prompts: give one, or one each")
-        requests = [self._request(prompt, own, sampling, None) for prompt, own in zip(prompts, many, strict=True)]
-        for request, texts in requests:
-            self._core.add(request, texts)
-        return [request.id for request, _ in requests]
+        return [self._request(prompt, own, sampling, None) for prompt, own in zip(prompts, many, strict=True)]
 
-    def _drive(self, ids: Sequence[str]) -> Iterator[RequestOutput]:
-        mine = set(ids)
+    def _drive(self, begun: Sequence[tuple[Request, tuple[str, ...]]]) -> Iterator[RequestOutput]:
+        mine = [request.id for request, _ in begun]
         try:
-            while any(request_id in self._core.requests for request_id in ids):
-                for output in self._step():
-                    if output.request_id in mine:
-                        yield output
-                    elif output.finished:
-                        self._undelivered.append(output)
+            for request, texts in begun:
+                self._core.add(request, texts)
+            while True:
+                yield from [
+                    self._undelivered.pop(request_id) for request_id in mine if request_id in self._undelivered
+                ]
+                if not any(request_id in self._core.requests for request_id in mine):
+                    break
+                self._step()
         finally:
-            for request_id in ids:
-                self.abort(request_id)
+            self._core.abort([self._core.requests[i] for i in mine if i in self._core.requests])
+            for request_id in mine:
+                self._undelivered.pop(request_id, None)
 
     # -- one step at a time ------------------------------------------------------------------------------------
 
@@ -160,12 +162,21 @@ class Engine:
         return request.id
 
     def step(self) -> list[RequestOutput]:
-        """Run one step; returns the requests that got a token, and what finished meanwhile."""
-        delivered, self._undelivered = self._undelivered, []
-        return delivered + self._step()
+        """Run one step; returns the requests that got a token since the last call."""
+        self._step()
+        delivered, self._undelivered = self._undelivered, {}
+        return list(delivered.values())
 
-    def _step(self) -> list[RequestOutput]:
-        return [request.output() for request in self._core.step()]
+    def _step(self) -> None:
+        """Run one step; what it brings waits in ``_undelivered``, also when a subscriber raises."""
+        core = self._core
+        try:
+            core.step()
+        finally:
+            while core.touched:
+                request_id, request = next(iter(core.touched.items()))
+                self._undelivered[request_id] = request.output()
+                del core.touched[request_id]
 
     def has_unfinished_requests(self) -> bool:
         """True while ``step`` has something to return."""
@@ -179,7 +190,8 @@ class Engine:
         """End a request and free its blocks; False if there is no such unfinished request."""
         request = self._core.requests.get(request_id)
         if request is not None:
-            self._core.abort(request)
+            self._undelivered.pop(request_id, None)
+            self._core.abort([request])
         return request is not None
 
     def _request(
@@ -187,8 +199,10 @@ class Engine:
     ) -> tuple[Request, tuple[str, ...]]:
         if request_id is None:
             request_id = self._free_id()
-        elif request_id in self._core.requests:
-            raise RequestError(f"request_id={request_id!r} is taken by an unfinished request")
+        elif not isinstance(request_id, str):
+            raise RequestError(f"request_id={request_id!r}: must be a string")
+        elif request_id in self._names:
+            raise RequestError(f"request_id={request_id!r} is taken: an id names one request in a trace")
         request, texts = new_request(
             prompt,
             params,
@@ -200,13 +214,14 @@ class Engine:
             config=self.config,
         )
         self._next_sequence += request.params.n
+        self._names.add(request_id)
         return request, texts
 
     def _free_id(self) -> str:
         while True:
             request_id = f"r{self._next_request}"
             self._next_request += 1
-            if request_id not in self._core.requests:
+            if request_id not in self._names:
                 return request_id
 
     # -- watching ----------------------------------------------------------------------------------------------

@@ -22,9 +22,10 @@ class Interrupts:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """An interrupt that comes in here is delivered on the way out."""
+        """An interrupt that comes in here is delivered on the way out of the outermost ``held``."""
         handler = signal.getsignal(signal.SIGINT)
-        if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        elsewhere = threading.current_thread() is not threading.main_thread()
+        if elsewhere or not callable(handler) or self._handler is not None:
             yield
             return
         self._handler, self._pending = handler, None
@@ -32,8 +33,8 @@ class Interrupts:
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, self._handler)
             self._handler = None
+            signal.signal(signal.SIGINT, handler)
             self._deliver(handler)
 
     @contextmanager

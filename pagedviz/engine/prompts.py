@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Union
+
+import numpy as np
 
 from pagedviz.engine.config import EngineConfig
 from pagedviz.engine.detokenize import begin, pieces
@@ -21,8 +23,13 @@ def as_list(prompts: Prompts) -> list[Prompt]:
     """One prompt or several, as a list of prompts."""
     if isinstance(prompts, str):
         return [prompts]
-    many: list[Any] = prompts.tolist() if hasattr(prompts, "tolist") else list(prompts)
-    return [many] if many and all(isinstance(item, int) for item in many) else many
+    many: Any = prompts.tolist() if hasattr(prompts, "tolist") else prompts
+    if isinstance(many, (bytes, bytearray, Mapping)) or not isinstance(many, Iterable):
+        raise RequestError(
+            f"prompts are a {type(prompts).__name__}: must be a text or token ids, or a list of those"
+        )
+    many = list(many)
+    return [many] if many and all(isinstance(item, (int, np.integer)) for item in many) else many
 
 
 def new_request(
@@ -43,7 +50,8 @@ def new_request(
     """
     params = _params(params, sampling)
     tokens = _token_ids(prompt, tokenizer, spec.vocab_size)
-    longest = config.num_slots // len(spec.groups)
+    # Each group of layers needs whole blocks of its own.
+    longest = config.num_device_blocks // len(spec.groups) * config.block_size
     if len(tokens) > longest:
         raise RequestError(
             f"the prompt has {len(tokens)} tokens, and the pool can never hold more than {longest} "
@@ -55,8 +63,7 @@ def new_request(
         raise RequestError(f"the prompt has {len(tokens)} tokens, and the model takes at most {spec.max_positions}")
     # The last token that is drawn needs no slot: its K and V would be computed by the next step.
     room = min(longest, spec.max_positions or longest) + 1 - len(tokens)
-    max_tokens = room if params.max_tokens is None else min(params.max_tokens, room)
-    _check_samples(params.n, len(tokens), max_tokens, spec, config)
+    max_tokens = _max_tokens(params, len(tokens), room, spec, config)
     request = Request(
         id=request_id,
         prompt=prompt if isinstance(prompt, str) else None,
@@ -88,31 +95,39 @@ def _token_ids(prompt: Any, tokenizer: Any, vocab_size: int) -> list[int]:
     if isinstance(prompt, str):
         if tokenizer is None:
             raise RequestError("the prompt is a text and the engine has no tokenizer: give token ids")
-        prompt = tokenizer(prompt)["input_ids"]
+        try:
+            prompt = tokenizer(prompt)["input_ids"]
+        except (TypeError, ValueError) as error:  # half of a surrogate pair, for one, is no text
+            raise RequestError(f"the prompt cannot be tokenized: {error}") from error
     elif hasattr(prompt, "tolist"):
         prompt = prompt.tolist()
-    if not isinstance(prompt, Sequence):
+    if not isinstance(prompt, Sequence) or isinstance(prompt, (bytes, bytearray)):
         raise RequestError(f"the prompt is a {type(prompt).__name__}: must be a text or a list of token ids")
     if not prompt:
         raise RequestError("the prompt is empty: it must have at least one token")
     for token in prompt:
-        if isinstance(token, bool) or not isinstance(token, int) or not 0 <= token < vocab_size:
+        whole = isinstance(token, (int, np.integer)) and not isinstance(token, bool)
+        if not whole or not 0 <= token < vocab_size:
             raise RequestError(
                 f"the prompt has token id {token!r}: must be whole numbers from 0 to {vocab_size - 1}"
             )
-    return list(prompt)
+    return [int(token) for token in prompt]
 
 
-def _check_samples(n: int, prompt: int, max_tokens: int, spec: ModelSpec, config: EngineConfig) -> None:
-    """Samples run together, so together they must fit: each may need its own copy of all that is not shared."""
+def _max_tokens(params: SamplingParams, prompt: int, room: int, spec: ModelSpec, config: EngineConfig) -> int:
+    """How many tokens each sample may have. Samples run together, so together they must fit."""
+    n, size = params.n, config.block_size
     if n > config.max_num_seqs:
         raise RequestError(f"n={n}: must be at most max_num_seqs={config.max_num_seqs}")
-    size = config.block_size
+    # The prompt's full blocks are shared; each sample may need its own copy of all that follows.
     shared = prompt // size
-    each = -(-(prompt + max_tokens - 1) // size) - shared
-    needed = (shared + n * each) * len(spec.groups)
-    if n > 1 and needed > config.num_device_blocks:
+    each = (config.num_device_blocks // len(spec.groups) - shared) // n
+    fits = (shared + each) * size + 1 - prompt
+    wanted = min(fits if params.max_tokens is None else params.max_tokens, room)
+    if wanted < 1 or (n > 1 and wanted > fits):
+        needed = (shared + n * (-(-(prompt + max(1, wanted) - 1) // size) - shared)) * len(spec.groups)
         raise RequestError(
-            f"n={n} samples of up to {prompt + max_tokens} tokens need {needed} blocks, and the pool has "
+            f"n={n} samples of up to {prompt + max(1, wanted)} tokens need {needed} blocks, and the pool has "
             f"{config.num_device_blocks}: lower n or max_tokens, or raise num_device_blocks"
         )
+    return wanted

@@ -85,11 +85,22 @@ class Request:
             self.status is RequestStatus.FINISHED,
         )
 
+    def _visible(self, sequence: Sequence) -> str:
+        """The text, without an end that may yet turn out to be the beginning of a stop string."""
+        text = sequence.text.text
+        if sequence.finish_reason is not None:
+            return text
+        stops = self.params.stop or ()
+        for length in range(min(len(text), max(map(len, stops), default=1) - 1), 0, -1):
+            if any(stop.startswith(text[-length:]) for stop in stops):
+                return text[:-length]
+        return text
+
     def _completion(self, sequence: Sequence) -> CompletionOutput:
         wanted = self.params.logprobs is not None
         return CompletionOutput(
             sequence.index,
-            sequence.text.text,
+            self._visible(sequence),
             tuple(sequence.tokens[sequence.num_prompt :]),
             sequence.cumulative_logprob if wanted else None,
             tuple(sequence.logprobs) if wanted else None,

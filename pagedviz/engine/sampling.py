@@ -7,7 +7,7 @@ token does not depend on the batch it is drawn in, and a step that failed draws 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,9 @@ import torch
 
 from pagedviz.engine.keywords import checked
 from pagedviz.errors import RequestError
+
+GREEDY_BELOW = 1e-5
+"""As in vLLM: logits divided by less would overflow, and are as good as greedy."""
 
 
 @checked(RequestError)
@@ -26,7 +29,7 @@ class SamplingParams:
     Attributes:
         n: samples per prompt; they share the prompt's blocks.
         max_tokens: generate at most this many tokens, 1 or more; None: until the model's or the pool's limit.
-        temperature: 0 is greedy; otherwise logits are divided by it.
+        temperature: 0 (or less than 1e-5) is greedy; otherwise logits are divided by it.
         top_k: keep the k likeliest tokens; 0 or -1 keeps all.
         top_p: keep the likeliest tokens that together have this probability; above 0, up to 1.
         min_p: drop tokens less likely than this share of the likeliest one's probability; 0 to 1.
@@ -66,10 +69,10 @@ class SamplingParams:
         _check_float("top_p", self.top_p, 0.0, 1.0, above=True)
         _check_float("min_p", self.min_p, 0.0, 1.0)
         _check_float("repetition_penalty", self.repetition_penalty, 0.0, math.inf, above=True)
-        stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+        stop = (self.stop,) if isinstance(self.stop, str) else _tuple("stop", self.stop)
         if not all(isinstance(text, str) and text for text in stop):
             raise RequestError(f"stop={self.stop!r}: must be strings that are not empty")
-        ids = tuple(self.stop_token_ids or ())
+        ids = _tuple("stop_token_ids", self.stop_token_ids)
         for token in ids:
             _check_int("stop_token_ids", token, 0)
         object.__setattr__(self, "stop", stop)
@@ -78,7 +81,7 @@ class SamplingParams:
     @property
     def greedy(self) -> bool:
         """True when the likeliest token is always taken."""
-        return self.temperature == 0
+        return self.temperature < GREEDY_BELOW
 
 
 def _check_int(name: str, value: Any, least: int, *, none: bool = False) -> None:
@@ -86,6 +89,12 @@ def _check_int(name: str, value: Any, least: int, *, none: bool = False) -> None
         return
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise RequestError(f"{name}={value!r}: must be a whole number, {least} or more{' (or None)' * none}")
+
+
+def _tuple(name: str, values: Any) -> tuple[Any, ...]:
+    if values is not None and (isinstance(values, (str, bytes)) or not isinstance(values, Iterable)):
+        raise RequestError(f"{name}={values!r}: must be a list")
+    return tuple(values or ())
 
 
 def _check_float(name: str, value: Any, low: float, high: float, *, above: bool = False) -> None:
