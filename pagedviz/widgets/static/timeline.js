@@ -1,5 +1,5 @@
 /** Memory over steps: token slots stacked as used, waste and free, with marks where a request was preempted or a block copied. */
-import { css, h, legendItem, panel, parseHex, setAttribute, setLegend } from "./dom.js";
+import { css, h, legendItem, panel, parseHex, setAttribute, setLegend, setText, toggle } from "./dom.js";
 import { plural } from "./describe.js";
 import { memoryOf } from "./state.js";
 import { THEME } from "./theme.js";
@@ -15,6 +15,13 @@ export function ticksOf(top, parts = 4) {
   const ticks = [];
   for (let at = 0; at <= top + step * 1e-6; at += step) ticks.push(Math.round(at));
   return ticks;
+}
+
+/** What the axis must reach to show all that was ever held, with room above it: few blocks in a large pool are still seen. */
+function topOf(history, blockSize) {
+  let peak = 4 * blockSize;
+  for (let at = 0; at < history.length; at++) peak = Math.max(peak, history.at("used", at) + history.at("waste", at));
+  return Math.ceil((1.25 * peak) / blockSize) * blockSize;
 }
 
 const short = (value) => (value >= 1e6 ? `${+(value / 1e6).toFixed(1)}M` : value >= 1e4 ? `${+(value / 1e3).toFixed(1)}k` : String(value));
@@ -40,6 +47,11 @@ export function createTimeline(store, tooltip) {
   const view = panel("timeline", THEME.labels.timeline);
   const canvas = h("canvas", { class: "pv-chart", role: "img", tabindex: "0" });
   view.body.append(canvas);
+  let isWhole = false;
+  view.head.append(h("span", { class: "pv-tool" }, toggle("whole pool", false, (isOn) => {
+    isWhole = isOn;
+    store.touch();
+  }, { title: "Draw up to the size of the pool, also where most of it is free" })));
   let scale = null;
   let row = null;
   let scene = null;
@@ -91,7 +103,9 @@ export function createTimeline(store, tooltip) {
     canvas.style.height = `${height}px`;
     const context = canvas.getContext("2d");
     context.scale(ratio, ratio);
-    const total = Math.max(1, (state.num_blocks.get("device") ?? 0) * state.block_size);
+    const pool = Math.max(1, (state.num_blocks.get("device") ?? 0) * state.block_size);
+    const total = isWhole ? pool : Math.min(pool, topOf(history, state.block_size));
+    setText(view.note, `pool of ${pool.toLocaleString("en")} ${THEME.labels.slots}`);
     const firstStep = history.at("step", 0);
     const lastStep = Math.max(firstStep + 20, history.at("step", history.length - 1));
     const inner = { width: width - PAD.left - PAD.right, height: height - PAD.top - PAD.bottom };
