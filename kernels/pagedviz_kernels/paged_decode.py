@@ -31,7 +31,10 @@ def decode_kernel(
     merge.
     Only keys of the last `window` positions are walked: tiles before the window are never loaded.
     """
-    seq, kv_head, split = tl.program_id(0), tl.program_id(1), tl.program_id(2)
+    seq, split = tl.program_id(0), tl.program_id(2)
+    chunks = tl.cdiv(group, BLOCK_M)  # 1, unless a group has more heads than a program has rows
+    kv_heads = tl.num_programs(1) // chunks
+    kv_head = tl.program_id(1) // chunks
     context_len = tl.load(Lens + seq)
     first = tl.maximum(context_len - window, 0)
     first_tile = first // TILE_N
@@ -39,7 +42,7 @@ def decode_kernel(
     begin = (first_tile + split * tiles_per_split) * TILE_N
     end = tl.minimum(begin + tiles_per_split * TILE_N, context_len)
 
-    row = tl.arange(0, BLOCK_M)
+    row = tl.program_id(1) % chunks * BLOCK_M + tl.arange(0, BLOCK_M)
     d = tl.arange(0, HEAD_DIM_PADDED)
     head = kv_head * group + row
     stored = (row < group)[:, None] & (d < HEAD_DIM)[None, :]
@@ -60,7 +63,7 @@ def decode_kernel(
             scale, softcap, HEAD_DIM, HEAD_DIM_PADDED, SOFTCAP,
         )  # fmt: skip
 
-    out_row = seq.to(tl.int64) * group * tl.num_programs(1) + head
+    out_row = seq.to(tl.int64) * group * kv_heads + head
     if num_splits == 1:
         result = acc / tl.where(row_sum > 0, row_sum, 1.0)[:, None]  # an empty context gives 0
         out = Out + out_row[:, None] * HEAD_DIM + d[None, :]
@@ -143,8 +146,8 @@ def decode(
     shape = (num_seqs, num_heads, num_splits) if num_splits > 1 else (0, 0, 0)
     partial = torch.empty((*shape, head_dim), dtype=torch.float32, device=query.device)
     stats = torch.empty((*shape, 2), dtype=torch.float32, device=query.device)
-    config = tiles.decode_tiles(head_dim, group, query.element_size())
-    decode_kernel[num_seqs, kv_heads, num_splits](
+    config = tiles.decode_tiles(head_dim, query.element_size())
+    decode_kernel[num_seqs, kv_heads * triton.cdiv(group, config.BLOCK_M), num_splits](
         query, key_cache, value_cache, block_tables, context_lens, out, partial, stats,
         *query.stride()[:2], *key_cache.stride()[:3], block_tables.stride(0),
         block_size, group, num_splits, window or tiles.NO_WINDOW, scale, softcap or 1.0,

@@ -41,11 +41,15 @@ def prefill_kernel(
 ):  # fmt: skip
     """Program (query block, KV head): out_i = sum_j softmax_j(cap(scale q_i k_j)) v_j, i - window < j <= i.
 
-    Row r of a program is query token r // group and head r % group of the group. Tiles after the block's
+    Row r of a program is query token r // held and head r % held of the group. Tiles after the block's
     newest query and before the window of its oldest are never loaded.
     """
-    index, kv_head = tl.program_id(0), tl.program_id(1)
-    block_q = BLOCK_M // group
+    index = tl.program_id(0)
+    held = tl.minimum(group, BLOCK_M)  # heads in a program: the whole group, unless it has more than BLOCK_M
+    chunks = tl.cdiv(group, held)
+    kv_heads = tl.num_programs(1) // chunks
+    kv_head = tl.program_id(1) // chunks
+    block_q = BLOCK_M // held
     seq = find_sequence(Starts, num_seqs, index, block_q)
     seq_start = tl.load(Starts + seq)
     num_new = tl.load(Starts + seq + 1) - seq_start
@@ -56,10 +60,12 @@ def prefill_kernel(
 
     row = tl.arange(0, BLOCK_M)
     d = tl.arange(0, HEAD_DIM_PADDED)
-    new = first_new + row // group
-    head = kv_head * group + row % group
+    new = first_new + row // held
+    in_group = tl.program_id(1) % chunks * held + row % held
+    head = kv_head * group + in_group
     query_at = num_cached + new
-    stored = ((row < block_q * group) & (new < num_new))[:, None] & (d < HEAD_DIM)[None, :]
+    row_stored = (row < block_q * held) & (new < num_new) & (in_group < group)
+    stored = row_stored[:, None] & (d < HEAD_DIM)[None, :]
     token = (seq_start + new).to(tl.int64)
     q = tl.load(Q + token[:, None] * stride_q + head[:, None] * stride_qh + d[None, :], mask=stored, other=0.0)
 
@@ -82,7 +88,7 @@ def prefill_kernel(
         )  # fmt: skip
 
     result = acc / tl.where(row_sum > 0, row_sum, 1.0)[:, None]
-    out_row = token * group * tl.num_programs(1) + head
+    out_row = token * group * kv_heads + head
     tl.store(Out + out_row[:, None] * HEAD_DIM + d[None, :], result.to(Out.dtype.element_ty), mask=stored)
 
 
@@ -111,9 +117,10 @@ def prefill(
         return out
     if query.stride(-1) != 1:
         query = query.contiguous()
-    config = tiles.prefill_tiles(head_dim, group, query.element_size())
-    query_blocks = num_tokens // (config.BLOCK_M // group) + num_seqs
-    prefill_kernel[query_blocks, kv_heads](
+    config = tiles.prefill_tiles(head_dim, query.element_size())
+    held = min(group, config.BLOCK_M)
+    query_blocks = num_tokens // (config.BLOCK_M // held) + num_seqs
+    prefill_kernel[query_blocks, kv_heads * triton.cdiv(group, held)](
         query, key_cache, value_cache, block_tables, context_lens, query_starts, out,
         *query.stride()[:2], *key_cache.stride()[:3], block_tables.stride(0),
         num_seqs, block_size, group, window or tiles.NO_WINDOW, scale, softcap or 1.0,

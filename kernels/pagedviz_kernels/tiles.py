@@ -48,29 +48,26 @@ def next_power_of_2(n: int) -> int:
 
 
 @cache
-def decode_tiles(head_dim: int, group: int, itemsize: int) -> Tiles:
-    """One program holds all query heads of one KV head and walks its keys in tiles of TILE_N tokens.
+def decode_tiles(head_dim: int, itemsize: int) -> Tiles:
+    """One program holds up to 16 query heads of one KV head and walks its keys in tiles of TILE_N tokens.
 
-    TILE_N has nothing to do with the block size. A K tile and a V tile per pipeline stage lie in shared
-    memory, so wide heads and float32 take shorter tiles.
+    TILE_N has nothing to do with the block size. A K tile and a V tile per pipeline stage lie in shared memory, so
+    wide heads and float32 take shorter tiles. More rows per program spill registers (the compile test saw it).
     """
     padded = max(MIN_DOT, next_power_of_2(head_dim))
-    block_m = max(MIN_DOT, next_power_of_2(group))
-    # More than 16 query heads per KV head with a long tile spill registers on sm_90 (the compile test saw it).
-    long_tile = padded * itemsize <= 256 and block_m == MIN_DOT
     return Tiles(
         HEAD_DIM=head_dim,
         HEAD_DIM_PADDED=padded,
-        BLOCK_M=block_m,
-        TILE_N=32 if long_tile else 16,
+        BLOCK_M=MIN_DOT,
+        TILE_N=32 if padded * itemsize <= 256 else 16,
         num_warps=4,
         num_stages=3,
     )
 
 
 @cache
-def prefill_tiles(head_dim: int, group: int, itemsize: int) -> Tiles:
-    """One program holds BLOCK_M // group query tokens, with all heads of the group."""
+def prefill_tiles(head_dim: int, itemsize: int) -> Tiles:
+    """One program holds BLOCK_M rows: some query tokens, each with all heads of the group."""
     padded = max(MIN_DOT, next_power_of_2(head_dim))
     if itemsize == 4:
         # Exact float32 products run on ordinary cores from registers: anything larger spills.
@@ -80,7 +77,7 @@ def prefill_tiles(head_dim: int, group: int, itemsize: int) -> Tiles:
     return Tiles(
         HEAD_DIM=head_dim,
         HEAD_DIM_PADDED=padded,
-        BLOCK_M=max(block_m, next_power_of_2(group)),
+        BLOCK_M=block_m,
         TILE_N=tile_n,
         num_warps=4,
         num_stages=2,
