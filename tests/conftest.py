@@ -9,6 +9,7 @@ import pytest
 import torch
 import transformers
 
+import pagedviz as pv
 from pagedviz.models import load
 
 
@@ -32,6 +33,7 @@ def streams():
 def golden():
     """The folder of golden files."""
     return Path(__file__).parent / "golden"
+
 
 # -- models -----------------------------------------------------------------------------------------------------
 
@@ -182,4 +184,61 @@ def run_audited():
 @pytest.fixture(scope="session")
 def make_prompt():
     """``make_prompt(length, seed)``: token ids for the tiny models."""
-    return lambda length, seed=0: [2 + (7919 * (seed + 1) + 104729 * i + i * i) % (VOCAB - 2) for i in range(length)]
+
+    def prompt(length, seed=0):
+        return [2 + (7919 * (seed + 1) + 104729 * i + i * i) % (VOCAB - 2) for i in range(length)]
+
+    return prompt
+
+
+class ByteTokenizer:
+    """One token per byte: characters beyond ASCII span several tokens. Token 0 is special."""
+
+    def __call__(self, text):
+        return {"input_ids": list(text.encode())}
+
+    def decode(self, tokens, skip_special_tokens=False, **options):
+        kept = [token for token in tokens if token or not skip_special_tokens]
+        return bytes(kept).decode(errors="replace")
+
+    def batch_decode(self, many, **options):
+        return [self.decode(tokens) for tokens in many]
+
+
+@pytest.fixture(scope="session")
+def byte_tokenizer():
+    """A tokenizer with one token per byte."""
+    return ByteTokenizer()
+
+
+@pytest.fixture
+def byte_engine(tiny, byte_tokenizer):
+    """``byte_engine(**options)``: an engine with one token per byte, on a tiny random Llama."""
+
+    def make(**options):
+        model = tiny("llama", vocab_size=256, num_hidden_layers=2)
+        return pv.Engine(model, byte_tokenizer, **{"block_size": 4, "num_device_blocks": 128, **options})
+
+    return make
+
+
+def write_script(engine, text, num_prompt):
+    """Let the model want to write ``text`` (bytes or str) after a prompt of that length, then token 0."""
+    script = text.encode() if isinstance(text, str) else text
+    run = engine._core.runner.run
+
+    def scripted(batch):
+        logits, launches = run(batch)
+        logits = torch.full_like(logits, -10.0)
+        for row, position in enumerate(batch.positions[batch.rows].tolist()):
+            at = position + 1 - num_prompt
+            logits[row, script[at] if at < len(script) else 0] = 10.0
+        return logits, launches
+
+    engine._core.runner.run = scripted
+
+
+@pytest.fixture(scope="session")
+def script():
+    """``script(engine, text, num_prompt)``: see ``write_script``."""
+    return write_script
