@@ -67,19 +67,22 @@ export function mount(element, port) {
 
   function paint() {
     frame = 0;
-    if (!isVisible || !root.isConnected) return;
+    if (!root.isConnected) return;
     const { run, state } = store;
+    const rate = run?.state ? run.history.rate() : 0;
+    const engine = run?.header?.engine;
+    // Buttons and status are always right; the rest is drawn where somebody can see it.
+    controls.draw({ run, engine, rate });
+    if (!isVisible) return;
     if (!palette) {
       palette = readPalette(root);
       setAttribute(root, "data-theme", isDark(palette.ground) ? "dark" : "light");
       palette = readPalette(root);
     }
     const ratio = Math.max(1, window.devicePixelRatio || 1);
-    const rate = run?.state ? run.history.rate() : 0;
     const isNew = painted !== store.dataVersion;
     painted = store.dataVersion;
-    const scene = { isNew, run, state, rate, ratio, palette, links: store.links, engine: run?.header?.engine };
-    controls.draw(scene);
+    const scene = { isNew, run, state, rate, ratio, palette, links: store.links, engine };
     if (!state) return;
     caption.draw(scene);
     counters.draw(scene);
@@ -91,7 +94,7 @@ export function mount(element, port) {
   const onChange = () => {
     markRoot(root, store);
     const version = `${store.dataVersion}/${store.cursorVersion}`;
-    if (version !== drawn && isVisible) schedule();
+    if (version !== drawn) schedule();
     drawn = version;
   };
   const unsubscribe = store.subscribe(onChange);
@@ -105,8 +108,8 @@ export function mount(element, port) {
   });
   const sizes = new ResizeObserver(repaint);
   for (const box of [root, ...panels.map((panel) => panel.root)]) sizes.observe(box);
-  const sight = new IntersectionObserver(([entry]) => {
-    isVisible = entry.isIntersecting;
+  const sight = new IntersectionObserver((entries) => {
+    isVisible = entries[entries.length - 1].isIntersecting;
     if (isVisible) repaint();
   });
   sight.observe(root);
