@@ -4,9 +4,11 @@
  */
 import { Run } from "./run.js";
 
-/** Milliseconds until an unanswered command says that the kernel is busy, and until a lost snapshot is asked for again. */
+/** Milliseconds until an unanswered command says that the kernel is busy. */
 const BUSY_AFTER = 500;
+/** Milliseconds until an unanswered hello is said again, doubled each time: after a page reload JupyterLab may lose messages. */
 const ASK_AGAIN_AFTER = 1000;
+const ASK_AGAIN_AT_MOST_AFTER = 8000;
 
 const bytesOf = (buffer) => new Uint8Array(buffer.buffer ?? buffer, buffer.byteOffset ?? 0, buffer.byteLength);
 
@@ -32,7 +34,6 @@ export class Feed {
     this.nextSeq = 0;
     /** Messages that wait for the answer to Pause. @type {[object, DataView[]][]} */
     this.held = [];
-    this.asked = 0;
     this.close = port.onMessage((message, buffers) => this.#receive(message, buffers ?? []));
     this.#hello();
   }
@@ -57,19 +58,23 @@ export class Feed {
 
   end() {
     clearTimeout(this.timer);
+    clearTimeout(this.asking);
     this.close?.();
   }
 
-  #hello() {
+  #hello(patience = ASK_AGAIN_AFTER) {
     this.waiting = true;
-    this.asked = performance.now();
     this.held = [];
+    clearTimeout(this.asking);
+    this.asking = setTimeout(() => this.#hello(Math.min(2 * patience, ASK_AGAIN_AT_MOST_AFTER)), patience);
+    this.asking.unref?.(); // node would wait for it
     this.port.send({ cmd: "hello", view: this.view });
   }
 
   #receive(message, buffers) {
     if (message?.type === "snapshot" && message.view === this.view) {
       this.waiting = false;
+      clearTimeout(this.asking);
       this.held = [];
     } else if (message?.type !== "batch" || this.#isUseless(message)) return;
     this.nextSeq = message.next_seq;
@@ -81,10 +86,7 @@ export class Feed {
 
   /** Whether a batch brings nothing: it is old, or events before it are missing. */
   #isUseless(message) {
-    if (this.waiting) {
-      if (performance.now() - this.asked > ASK_AGAIN_AFTER) this.#hello();
-      return true;
-    }
+    if (this.waiting) return true;
     if (message.seq === this.nextSeq) return false;
     if (message.next_seq > this.nextSeq) this.#hello();
     return true;
