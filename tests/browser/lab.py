@@ -158,9 +158,35 @@ class Notebook:
         )
 
     def press(self, button: str, index: int = 0) -> None:
-        """Click pause, step, resume or stop."""
-        self.page.get_by_test_id(button).nth(index).click()
+        """Click pause, step, resume or stop, where it is, as soon as it can be pressed."""
+        # Not `Locator.click`: that waits for the whole page to stand still, and a live page never does.
+        place = self.page.wait_for_function(
+            """([selector, name, index]) => {
+                const button = document.querySelectorAll(selector)[index]?.querySelector(`[data-testid=${name}]`);
+                if (!button) return null;
+                let box = button.getBoundingClientRect();
+                if (box.top < 120 || box.bottom > innerHeight - 80) button.scrollIntoView({block: "center"});
+                box = button.getBoundingClientRect();
+                const [x, y, before] = [box.x + box.width / 2, box.y + box.height / 2, button.lastTop];
+                button.lastTop = box.top;
+                const hit = button.contains(document.elementFromPoint(x, y));
+                return !button.disabled && hit && before === box.top ? [x, y] : null;
+            }""",
+            arg=[DASHBOARD, button, index],
+            polling=50,
+        )
+        self.page.mouse.click(*place.json_value())
 
     def step(self, index: int = 0) -> int:
         """The step that a dashboard shows."""
         return int(self.dashboards().nth(index).get_attribute("data-step") or "-1")
+
+    def reload(self) -> None:
+        """Save, and load the page anew; the kernel goes on meanwhile."""
+        self.command("docmanager:save")
+        self.page.reload()
+        self.await_ready()
+
+    def end_kernel(self) -> None:
+        """Shut the kernel down."""
+        self.page.evaluate("() => jupyterapp.shell.currentWidget?.sessionContext?.shutdown()")

@@ -1,0 +1,76 @@
+"""One Chromium and one JupyterLab for all tests of this folder; a notebook for each.
+
+Where there is no Chromium the tests are skipped, but not in CI: there that is a failure.
+"""
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+_CI = os.environ.get("CI", "").lower() in ("1", "true")
+
+
+def _load(name):
+    """A module of this folder: the tests are no package (import mode importlib)."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+lab_module = _load("lab")
+
+
+def pytest_collection_modifyitems(items):
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    playwright_api = (
+        pytest.importorskip("playwright.sync_api") if not _CI else __import__("playwright.sync_api").sync_api
+    )
+    with playwright_api.sync_playwright() as playwright:
+        try:
+            found = lab_module.chromium(playwright)
+        except playwright_api.Error as error:
+            told = f"no Chromium: apt-get install chromium, or playwright install chromium ({error.message[:200]})"
+            if _CI:
+                pytest.fail(told)
+            pytest.skip(told)
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory):
+    lab = lab_module.Lab(tmp_path_factory.mktemp("lab"))
+    yield lab
+    lab.close()
+
+
+@pytest.fixture
+def notebook_of(browser, lab, request):
+    """Opens notebooks; at the end their pages are closed, and had no error."""
+    opened = []
+
+    def make(cells, theme="light", browser=browser):
+        opened.append(
+            lab.open(browser, f"{request.node.name[:40].replace('[', '-').replace(']', '')}", cells, theme)
+        )
+        return opened[-1]
+
+    yield make
+    for notebook in opened:
+        shots = os.environ.get("PAGEDVIZ_SHOTS")
+        if shots:
+            notebook.page.screenshot(path=f"{shots}/{request.node.name}.png")
+        notebook.end_kernel()
+        notebook.page.close()
+        assert notebook.problems == []

@@ -1,0 +1,200 @@
+"""A person at the dashboard while a model generates: real JupyterLab, real Chromium, real engine."""
+
+import re
+
+import pytest
+
+ENGINE = """
+import time
+import pagedviz as pv
+from tiny import WORDS, tiny_engine
+engine = tiny_engine(num_device_blocks=2048)
+step = engine.step
+def engine_step_of_a_larger_model():
+    time.sleep(0.01)
+    return step()
+engine.step = engine_step_of_a_larger_model
+session = pv.Session(engine)
+session.submit("one two three four five six seven eight nine ten eleven twelve", n=3, max_tokens=4000)
+session.submit("alpha beta gamma", max_tokens=8000)
+dashboard = pv.Dashboard(session)
+"""
+SHOW = "dashboard"
+START = "session.start()"
+
+
+@pytest.fixture
+def running(notebook_of):
+    notebook = notebook_of([ENGINE, SHOW, START])
+    notebook.run_all()
+    notebook.await_state("running", step=10)
+    return notebook
+
+
+def engine_step(notebook):
+    return int(notebook.python("engine.stats()['steps']"))
+
+
+def test_pause_step_resume_and_stop_act_while_the_model_generates(running):
+    running.press("pause")
+    running.await_state("paused")
+    stood = running.step()
+    assert engine_step(running) == stood
+    assert running.python("session.status.state") == "'paused'"
+
+    for more in (1, 2):
+        running.press("step")
+        running.await_state("paused", step=stood + more)
+        assert running.step() == engine_step(running) == stood + more
+
+    running.press("resume")
+    running.await_state("running", step=stood + 10)
+
+    running.press("stop")
+    running.await_state("stopped")
+    assert (
+        running.python("(engine.has_unfinished_requests(), engine.stats()['num_free_blocks'])") == "(False, 2048)"
+    )
+    assert running.python("engine.audit()") == "None"
+    assert running.python("session.status.commands") == "5"
+
+
+def test_pause_stops_the_frames(running):
+    running.press("pause")
+    running.await_state("paused")
+    seen = running.dashboards().first.get_attribute("data-next-seq")
+    picture = running.page.get_by_test_id("block-map").first.screenshot()
+
+    assert running.python("__import__('time').sleep(0.5)") == "None"  # time for an engine that did not stand
+
+    assert running.dashboards().first.get_attribute("data-next-seq") == seen
+    assert running.python("session.recorder.next_seq") == seen
+    assert running.page.get_by_test_id("block-map").first.screenshot() == picture
+
+
+def test_a_reload_in_the_middle_of_a_run_brings_the_view_back(running):
+    before = running.step()
+
+    running.reload()
+    running.await_state("running", step=before + 10)
+
+    running.press("pause")
+    running.await_state("paused")
+    assert running.step() == engine_step(running)
+    assert running.dashboards().first.get_attribute("data-next-seq") == running.python("session.recorder.next_seq")
+
+
+def test_two_views_of_one_dashboard_and_two_dashboards_agree(notebook_of):
+    notebook = notebook_of([ENGINE, SHOW, SHOW, "pv.Dashboard(session)", START])
+    notebook.run_all()
+    for index in range(3):
+        notebook.await_state("running", step=10, index=index)
+
+    notebook.press("pause", index=1)
+    for index in range(3):
+        notebook.await_state("paused", index=index)
+    seen = {notebook.dashboards().nth(index).get_attribute("data-next-seq") for index in range(3)}
+    assert seen == {notebook.python("session.recorder.next_seq")}
+
+    notebook.press("step", index=2)
+    step = engine_step(notebook)
+    for index in range(3):
+        notebook.await_state("paused", step=step, index=index)
+
+
+def test_submitting_more_while_it_runs_shows_up(running):
+    running.press("pause")
+    running.await_state("paused")
+    name = running.python("session.submit('one more', max_tokens=3)")
+    running.press("resume")
+    running.page.wait_for_function("() => document.querySelector('[data-testid=events]').textContent.length > 0")
+    assert name == "'r2'"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_dashboard_follows_the_theme(notebook_of, theme):
+    notebook = notebook_of([ENGINE, SHOW, START], theme=theme)
+    notebook.run_all()
+    notebook.await_state("running", step=10)
+    notebook.press("pause")
+    notebook.await_state("paused")
+
+    def brightness():
+        colour = notebook.dashboards().first.evaluate(
+            """(root) => { let e = root; let c;
+                do { c = getComputedStyle(e).backgroundColor; e = e.parentElement; }
+                while (e && (c === "rgba(0, 0, 0, 0)" || c === "transparent")); return c; }"""
+        )
+        return sum(map(float, re.findall(r"[\d.]+", colour)[:3])) / 3
+
+    def canvas():
+        return notebook.page.get_by_test_id("block-map").first.screenshot()
+
+    assert (brightness() > 128) == (theme == "light")
+    before = canvas()
+    notebook.use_theme({"light": "dark", "dark": "light"}[theme])
+    notebook.page.wait_for_timeout(300)  # the canvas is painted anew in the next frames
+    assert (brightness() > 128) == (theme == "dark")
+    assert canvas() != before
+
+
+def test_a_text_that_looks_like_html_stays_text(notebook_of):
+    hostile = """
+bad = '<img src=x onerror=window.pwned=1>'
+words = tuple(f"{bad}{number}<script>window.pwned=2</script>&lt;b&gt;" for number in range(96))
+engine = tiny_engine(words, num_device_blocks=64)
+session = pv.Session(engine)
+session.submit(bad + " " + bad, max_tokens=40, n=2, request_id=bad)
+dashboard = pv.Dashboard(session)
+"""
+    notebook = notebook_of([ENGINE + hostile, SHOW, START])
+    notebook.run_all()
+    notebook.await_state("finished", step=40)
+
+    assert "<img src=x onerror=window.pwned=1>" in notebook.page.get_by_test_id("tokens").first.inner_text()
+    for name in ("tokens", "events", "block-map", "block-tables"):
+        notebook.page.get_by_test_id(name).first.hover()
+    notebook.page.wait_for_timeout(300)
+    assert notebook.page.evaluate("() => window.pwned") is None
+    assert notebook.page.evaluate("() => document.querySelectorAll('[data-next-seq] img').length") == 0
+
+
+def test_an_engine_failure_is_shown_and_resume_goes_on(running):
+    running.python("globals().update(step=lambda: 1 / 0, good=step)")
+    running.await_state("failed")
+    assert "division by zero" in running.dashboards().first.inner_text()
+
+    running.python("globals().update(step=good)")
+    before = running.step()
+    running.python("session.resume()")
+    running.await_state("running", step=before + 5)
+
+
+def test_a_saved_trace_is_shown_by_the_same_dashboard(notebook_of):
+    saved = ENGINE + "session.step(30)\nsession.stop()\ntrace = pv.Trace.from_bytes(session.trace.to_bytes())"
+    notebook = notebook_of([saved, "pv.Dashboard(trace)"])
+    notebook.run_all()
+    notebook.await_state("finished", step=30)
+
+    assert notebook.step() == int(notebook.python("trace.last_step"))
+
+
+def test_pause_reaches_an_engine_whose_cell_is_over_while_another_cell_is_busy(notebook_of):
+    """A busy main thread may hold the click back, never lose it."""
+    notebook = notebook_of([ENGINE, SHOW, START, "import time; time.sleep(3)"])
+    notebook.run_all()
+    notebook.await_state("running", step=10)
+
+    notebook.press("pause")
+    notebook.await_state("paused")
+
+    assert notebook.step() == engine_step(notebook)
+
+
+def test_a_saved_notebook_keeps_the_picture(running, lab):
+    running.press("pause")
+    running.await_state("paused")
+    running.command("docmanager:save")
+
+    (path,) = lab.root.glob("test_a_saved_notebook*.ipynb")
+    assert "image/svg+xml" in path.read_text()
