@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from pagedviz.attention import BACKENDS
 from pagedviz.engine.keywords import checked
 from pagedviz.errors import ConfigError
 
@@ -58,6 +59,7 @@ class EngineConfig:
             raise ConfigError(f"num_host_blocks={self.num_host_blocks}: this version has no host tier; valid: 0")
         if self.prefix_caching:
             raise ConfigError("prefix_caching=True: this version has no prefix cache; valid: False")
+        _check_choice("attention", self.attention, ("auto", *BACKENDS))
         _check_choice("preemption", self.preemption, PREEMPTION)
         _check_choice("eviction", self.eviction, EVICTION)
 

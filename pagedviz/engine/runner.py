@@ -8,6 +8,7 @@ import torch
 
 from pagedviz.attention import KVCache, PagedBatch, StepAttention, select_backend
 from pagedviz.engine.config import EngineConfig
+from pagedviz.errors import ConfigError
 from pagedviz.events import KernelLaunched
 from pagedviz.memory.block_manager import Copy
 from pagedviz.models import PagedModel
@@ -18,6 +19,7 @@ class Runner:
 
     Raises:
         BackendUnavailable: the attention backend cannot run where the model is.
+        ConfigError: there is no memory for the pool.
     """
 
     def __init__(self, model: PagedModel, config: EngineConfig) -> None:
@@ -32,7 +34,12 @@ class Runner:
             spec.num_kv_heads,
             spec.head_dim,
         )
-        self.cache = KVCache(shape, model.dtype, model.device)
+        try:
+            self.cache = KVCache(shape, model.dtype, model.device)
+        except (RuntimeError, MemoryError) as error:  # torch's out-of-memory errors are RuntimeErrors
+            raise ConfigError(
+                f"num_device_blocks={config.num_device_blocks}: no memory for K and V of so many blocks ({error})"
+            ) from error
         self._places = spec.places()
 
     def copy(self, copies: Sequence[Copy]) -> None:

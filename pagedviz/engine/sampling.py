@@ -107,7 +107,8 @@ def _check_float(name: str, value: Any, low: float, high: float, *, above: bool 
 
 def uniform(seed: int, sample: int, position: int) -> float:
     """The number in [0, 1) that decides a token; the same for the same arguments, always (Philox 4x64)."""
-    bits = np.random.Philox(key=[seed % 2**64, sample], counter=[position, 0, 0, 0]).random_raw(1)
+    key = np.array([seed % 2**64, sample], dtype=np.uint64)
+    bits = np.random.Philox(key=key, counter=[position, 0, 0, 0]).random_raw(1)
     return float(bits[0] >> np.uint64(11)) * 2.0**-53
 
 

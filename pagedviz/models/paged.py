@@ -112,6 +112,10 @@ class PagedModel:
     """
 
     def __init__(self, model: Any) -> None:
+        if not isinstance(model, torch.nn.Module) or not hasattr(model, "config"):
+            raise ModelError(
+                f"{model!r} is no transformers model; Engine.from_pretrained loads one from a name or a folder"
+            )
         self.model = model.eval()
         config = model.config.get_text_config()
         check_config(config)
@@ -159,7 +163,7 @@ class PagedModel:
             logits, (num_rows, vocab_size), in the model's dtype.
         """
         keep = {"logits_to_keep": rows} if self._keeps_logits else {}
-        with self._our_attention():
+        with self._attention_is(IMPLEMENTATION):
             logits = self.model(
                 input_ids=input_ids.unsqueeze(0),
                 position_ids=positions.unsqueeze(0),
@@ -170,12 +174,24 @@ class PagedModel:
         wanted: torch.Tensor = logits if self._keeps_logits else logits[rows]
         return wanted
 
+    @torch.inference_mode()
+    def run_as(self, implementation: str, paged_attention: Any, input_ids: torch.Tensor) -> None:
+        """Run the model over one short sequence, with another attention implementation in place of its own."""
+        positions = torch.arange(len(input_ids), device=input_ids.device)[None]
+        with self._attention_is(implementation):
+            self.model(
+                input_ids=input_ids[None],
+                position_ids=positions,
+                use_cache=False,
+                paged_attention=paged_attention,
+            )
+
     @contextmanager
-    def _our_attention(self) -> Iterator[None]:
+    def _attention_is(self, implementation: str) -> Iterator[None]:
         config = self.model.config.get_text_config()
         own = config._attn_implementation  # noqa: SLF001 - transformers has no public way to read it
         # Set on the configuration itself: `set_attn_implementation` checks and walks all modules, every step.
-        config._attn_implementation = IMPLEMENTATION  # noqa: SLF001
+        config._attn_implementation = implementation  # noqa: SLF001
         try:
             yield
         finally:

@@ -6,12 +6,14 @@ the calls themselves, which every architecture spells differently in its configu
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from pagedviz.errors import ModelError
 from pagedviz.models.spec import LayerSpec
+from pagedviz.models.windows import check_windows
 
 if TYPE_CHECKING:
     from pagedviz.models.paged import PagedModel
@@ -42,6 +44,11 @@ class _Recorder:
         window: int | None,
         softcap: float | None,
     ) -> torch.Tensor:
+        if layer in self.layers:
+            raise ModelError(
+                f"layer {layer} calls attention more than once (as differential attention does), which paged "
+                "attention here does not have: a layer's K and V have one place"
+            )
         self.layers[layer] = LayerSpec(query.shape[1], key.shape[1], query.shape[2], window)
         group = query.shape[1] // key.shape[1]
         parts = []
@@ -56,23 +63,28 @@ class _Recorder:
         return torch.cat(parts).to(query.dtype)
 
 
+@torch.inference_mode()
 def probe(paged: PagedModel) -> dict[int, LayerSpec]:
     """Compare a small forward with the model's own; returns the attention layers that it called.
 
     Raises:
-        ModelError: layers bypass the attention interface, or the logits differ.
+        ModelError: layers bypass the attention interface, windows contradict each other, or the logits differ.
     """
     model = paged.model
     config = model.config.get_text_config()
     total = sum(LENGTHS)
     ids = (torch.arange(1, total + 1) * 7919 % config.vocab_size).to(model.device)
     positions = torch.cat([torch.arange(length) for length in LENGTHS]).to(model.device)
-    with torch.inference_mode():
-        own = torch.cat([model(row[None], use_cache=False).logits[0] for row in torch.split(ids, LENGTHS)]).float()
     recorder = _Recorder()
+    # Backwards, so that a model that does not heed which rows are wanted is found out.
+    rows = torch.arange(total - 1, -1, -1, device=model.device)
     try:
-        ours = paged.forward(ids, positions, torch.arange(total, device=model.device), recorder).float()
-    except (KeyError, TypeError, ValueError) as error:
+        own = torch.cat([_own_logits(model, row[None]) for row in torch.split(ids, LENGTHS)]).float()
+        ours = paged.forward(ids, positions, rows, recorder).float().flip(0)
+        check_windows(model, partial(paged.run_as, input_ids=ids[: LENGTHS[0]]))
+    except (ModelError, MemoryError):
+        raise
+    except Exception as error:
         raise ModelError(f"{type(model).__name__} does not run on paged attention: {error}") from error
     expected = getattr(config, "num_hidden_layers", len(recorder.layers))
     if len(recorder.layers) != expected:
@@ -88,3 +100,13 @@ def probe(paged: PagedModel) -> dict[int, LayerSpec]:
             f"of a probe differ by {difference:.2g} of their spread (allowed: {allowed:.2g})"
         )
     return recorder.layers
+
+
+def _own_logits(model: Any, ids: torch.Tensor) -> torch.Tensor:
+    """The model's own logits, (num_tokens, vocab_size), the last one's through its cache as in ``generate``."""
+    most = model(ids[:, :-1], use_cache=True)
+    cache = getattr(most, "past_key_values", None)
+    if cache is None:
+        return model(ids).logits[0]  # type: ignore[no-any-return]
+    last = model(ids[:, -1:], past_key_values=cache, use_cache=True)
+    return torch.cat([most.logits[0], last.logits[0]])

@@ -78,7 +78,9 @@ def check_config(config: Any) -> None:
         )
     if getattr(config, "is_encoder_decoder", False):
         raise ModelError("encoder-decoder models (cross attention) are not supported")
-    if getattr(config, "alibi", False) or getattr(config, "position_embedding_type", None) == "alibi":
+    inner = getattr(config, "attn_config", None)  # MPT's
+    named = getattr(config, "position_embedding_type", None) == "alibi" or config.model_type == "bloom"
+    if named or getattr(config, "alibi", False) or getattr(inner, "alibi", False):
         raise ModelError("ALiBi position biases are not supported")
     for rope in _rope_parameters(config):
         if (kind := rope.get("rope_type", rope.get("type"))) in ("dynamic", "longrope"):

@@ -1,5 +1,7 @@
 """Text, token by token: stop strings, characters of several tokens, end tokens, lengths."""
 
+import itertools
+
 import pytest
 
 from pagedviz.engine.detokenize import advance, begin
@@ -20,7 +22,7 @@ def stream(engine, prompt="ab", **params):
 
 def check_stream(seen):
     """What was shown once is never taken back."""
-    for earlier, later in zip(seen, seen[1:], strict=False):
+    for earlier, later in itertools.pairwise(seen):
         assert later.text.startswith(earlier.text)
     return seen[-1]
 
