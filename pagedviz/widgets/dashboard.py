@@ -17,6 +17,7 @@ from pagedviz.figures.summary import summary
 from pagedviz.trace import Trace, memory_history
 from pagedviz.widgets.bundle import bundle, stylesheet
 from pagedviz.widgets.feed import Feed, SavedFeed
+from pagedviz.widgets.old_kernels import let_clicks_in
 from pagedviz.widgets.stream import Stream
 
 _OPTIONS = ("layout",)
@@ -53,6 +54,7 @@ class Dashboard(anywidget.AnyWidget):  # type: ignore[misc]  # traitlets has no 
         self._feed: Feed = source
         super().__init__(**options)
         self._stream = Stream(self._feed, self.send)
+        let_clicks_in(self)
 
     def _handle_custom_msg(self, content: object, buffers: object) -> None:
         if self._stream is not None:
