@@ -104,6 +104,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kernel", help="version of ipykernel (default: the installed one)")
     parser.add_argument("--clicks", type=int, default=20)
+    parser.add_argument("--waiting", action="store_true", help="while a cell runs `await session.wait()`")
     parser.add_argument("--model", help="a model for Engine.from_pretrained (default: a tiny random one)")
     options = parser.parse_args()
     make = REAL.format(model=options.model) if options.model else TINY
@@ -113,12 +114,18 @@ def main() -> None:
         browser = chromium(playwright)
         lab = Lab(folder / "lab", path)
         try:
-            notebook = lab.open(browser, "latency", [f"import pagedviz as pv\n{make}\n{RUN}", "session.start();"])
+            last = "await session.start().wait();" if options.waiting else "session.start();"
+            notebook = lab.open(browser, "latency", [f"import pagedviz as pv\n{make}\n{RUN}", last])
             handler, paused, step = measure(notebook, options.clicks)
             result = {"ipykernel": notebook.python("__import__('ipykernel').__version__").strip("'")}
         finally:
             lab.close()
-    result |= {"model": options.model or "tiny", "clicks": options.clicks, "step_ms": round(step, 1)}
+    result |= {
+        "model": options.model or "tiny",
+        "waiting": options.waiting,
+        "clicks": options.clicks,
+        "step_ms": round(step, 1),
+    }
     for what, times in (("handler", handler), ("paused", paused)):
         result[f"{what}_ms"] = {"median": round(statistics.median(times), 1), "max": round(max(times), 1)}
     print(json.dumps(result))  # noqa: T201 - a script
