@@ -66,6 +66,7 @@ TINY = {
             "attn_logit_softcapping": 3.0,
             "query_pre_attn_scalar": 20,
             "eos_token_id": 0,
+            "tie_word_embeddings": False,  # tied, these families repeat their last token
         },
     ),
     "gemma3": (
@@ -77,6 +78,7 @@ TINY = {
             "num_hidden_layers": 4,
             "layer_types": ["sliding_attention", "sliding_attention", "full_attention", "sliding_attention"],
             "eos_token_id": 0,
+            "tie_word_embeddings": False,  # tied, these families repeat their last token
         },
     ),
     "gpt_neox": ("GPTNeoX", {"rotary_pct": 0.5}),

@@ -136,12 +136,13 @@ class Engine:
             for request, texts in begun:
                 self._core.add(request, texts)
             while True:
-                yield from [
-                    self._undelivered.pop(request_id) for request_id in mine if request_id in self._undelivered
-                ]
-                if not any(request_id in self._core.requests for request_id in mine):
-                    break
-                self._step()
+                # Another stream's step may have brought some of it.
+                own = [self._undelivered.pop(name) for name in mine if name in self._undelivered]
+                yield from own
+                if not own:
+                    if not any(name in self._core.requests for name in mine):
+                        break
+                    self._step()
         finally:
             self._core.abort([self._core.requests[i] for i in mine if i in self._core.requests])
             for request_id in mine:

@@ -73,7 +73,7 @@ def test_a_failure_at_any_call_out_undoes_the_step(byte_engine, undisturbed, mon
     def sometimes(*args, **kwargs):
         nonlocal calls, failures
         calls += 1
-        if calls % 7 in (1, 5) and failures < 40:
+        if calls % 7 in {1, 2, 5} and failures < 40:
             failures += 1
             raise error
         return original(*args, **kwargs)
@@ -153,11 +153,14 @@ def test_a_subscriber_that_fails_loses_no_output(byte_engine, undisturbed):
 
     engine.subscribe(fails)
     engine.subscribe(heard.append)
+    failures = 0
     while engine.has_unfinished_requests():
-        with pytest.raises(Injected):
-            engine.step()
+        try:
+            last |= {output.request_id: output for output in engine.step()}
+        except Injected:
+            failures += 1
         engine.audit()
-        last |= {output.request_id: output for output in engine._undelivered.values()}
+    assert failures == engine.stats()["steps"]
     assert contents([last[i] for i in ids]) == undisturbed
     assert [batch.seq for batch in heard] == sorted(batch.seq for batch in heard)
 
@@ -247,12 +250,16 @@ def test_two_streams_side_by_side_both_get_all_of_their_outputs(byte_engine):
     engine = byte_engine()
     params = {"temperature": 0.0, "max_tokens": 6, "ignore_eos": True}
     alone = [engine.generate(prompt, **params)[0].outputs for prompt in ("one", "and two")]
-    last = [None, None]
-    for pair in zip(engine.stream("one", **params), engine.stream("and two", **params), strict=False):
-        last = [output.outputs for output in pair]
-    engine.audit()
-    assert last[0] == alone[0]
-    assert last[1][0].token_ids == alone[1][0].token_ids[: len(last[1][0].token_ids)]
+    streams = [engine.stream("one", **params), engine.stream("and two", **params)]
+    last = {}
+    while len(last) < 2 or streams != [None, None]:
+        for index, stream in enumerate(streams):
+            if stream is not None:
+                output = next(stream, None)
+                last[index] = output or last[index]
+                streams[index] = stream if output else None
+        engine.audit()
+    assert [last[0].outputs, last[1].outputs] == alone
 
 
 def test_a_request_aborted_while_generate_waits_for_it_is_told_as_aborted(byte_engine):

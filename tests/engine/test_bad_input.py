@@ -52,7 +52,7 @@ def test_a_bad_request_is_told_at_the_call_and_others_go_on(byte_engine, run_aud
     engine = byte_engine(num_device_blocks=16)
     other = engine.add_request("other", temperature=0.0, max_tokens=3, ignore_eos=True)
     engine.step()
-    if call != "add_request" and (prompt is None or isinstance(prompt, (bytes, dict)) or prompt == []):
+    if call != "add_request" and not isinstance(prompt, str):
         prompt = [prompt]
     with pytest.raises(pv.RequestError, match=message):
         getattr(engine, call)(prompt, **params)
