@@ -112,12 +112,12 @@ class PagedModel:
     """
 
     def __init__(self, model: Any) -> None:
-        if not isinstance(model, torch.nn.Module) or not hasattr(model, "config"):
+        if not callable(getattr(getattr(model, "config", None), "get_text_config", None)):
             raise ModelError(
                 f"{model!r} is no transformers model; Engine.from_pretrained loads one from a name or a folder"
             )
-        self.model = model.eval()
-        config = model.config.get_text_config()
+        self.model: Any = model.eval()
+        config = self.model.config.get_text_config()
         check_config(config)
         parameters = inspect.signature(model.forward).parameters
         self._keeps_logits = "logits_to_keep" in parameters
