@@ -22,6 +22,19 @@ DASHBOARD = "[data-next-seq]"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 _SERVER_STARTS_IN_S = 60
 _MS = 90_000
+_PLACE = """([selector, name, index]) => {
+    const button = document.querySelectorAll(selector)[index]?.querySelector(`[data-testid=${name}]`);
+    if (!button) return null;
+    let box = button.getBoundingClientRect();
+    if (box.top < 120 || box.bottom > innerHeight - 80) button.scrollIntoView({block: "center"});
+    box = button.getBoundingClientRect();
+    const [x, y, before] = [box.x + box.width / 2, box.y + box.height / 2, button.lastTop];
+    button.lastTop = box.top;
+    if (button.disabled || before !== box.top || !button.contains(document.elementFromPoint(x, y))) return null;
+    window.wasPressed = false;
+    button.addEventListener("click", () => { window.wasPressed = true; }, {capture: true, once: true});
+    return [x, y];
+}"""
 
 
 def chromium(playwright: Playwright) -> Browser:
@@ -159,23 +172,14 @@ class Notebook:
 
     def press(self, button: str, index: int = 0) -> None:
         """Click pause, step, resume or stop, where it is, as soon as it can be pressed."""
-        # Not `Locator.click`: that waits for the whole page to stand still, and a live page never does.
-        place = self.page.wait_for_function(
-            """([selector, name, index]) => {
-                const button = document.querySelectorAll(selector)[index]?.querySelector(`[data-testid=${name}]`);
-                if (!button) return null;
-                let box = button.getBoundingClientRect();
-                if (box.top < 120 || box.bottom > innerHeight - 80) button.scrollIntoView({block: "center"});
-                box = button.getBoundingClientRect();
-                const [x, y, before] = [box.x + box.width / 2, box.y + box.height / 2, button.lastTop];
-                button.lastTop = box.top;
-                const hit = button.contains(document.elementFromPoint(x, y));
-                return !button.disabled && hit && before === box.top ? [x, y] : null;
-            }""",
-            arg=[DASHBOARD, button, index],
-            polling=50,
-        )
-        self.page.mouse.click(*place.json_value())
+        # Not `Locator.click`: that waits for the whole page to stand still, and a live page never does. So a
+        # click may miss when something above grows in that moment: then it is made again.
+        for _ in range(20):
+            place = self.page.wait_for_function(_PLACE, arg=[DASHBOARD, button, index], polling=50)
+            self.page.mouse.click(*place.json_value())
+            if self.page.evaluate("() => window.wasPressed"):
+                return
+        raise AssertionError(f"{button} could not be hit")
 
     def step(self, index: int = 0) -> int:
         """The step that a dashboard shows."""
