@@ -6,6 +6,8 @@ import { Run } from "./run.js";
 
 /** Milliseconds until an unanswered command says that the kernel is busy. */
 const BUSY_AFTER = 500;
+/** Milliseconds until an unanswered pause, resume or stop is sent again. */
+const COMMAND_AGAIN_AFTER = 2500;
 /** Milliseconds until an unanswered hello is said again, doubled each time: after a page reload JupyterLab may lose messages. */
 const ASK_AGAIN_AFTER = 1000;
 const ASK_AGAIN_AT_MOST_AFTER = 8000;
@@ -49,6 +51,7 @@ export class Feed {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
       this.busy = true;
+      this.#repeat(cmd);
       this.onChange();
     }, BUSY_AFTER);
     if (cmd !== "pause") this.#release();
@@ -60,6 +63,16 @@ export class Feed {
     clearTimeout(this.timer);
     clearTimeout(this.asking);
     this.close?.();
+  }
+
+  /** Say a command again until it is answered, if twice is the same as once: it may be lost as a hello may be. */
+  #repeat(cmd) {
+    if (cmd === "step") return;
+    this.timer = setTimeout(() => {
+      this.port.send({ cmd });
+      this.#repeat(cmd);
+    }, COMMAND_AGAIN_AFTER);
+    this.timer.unref?.();
   }
 
   #hello(patience = ASK_AGAIN_AFTER) {
