@@ -8,15 +8,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from pagedviz._version import __version__
 from pagedviz.engine.audit import Auditor
 from pagedviz.engine.config import EngineConfig
 from pagedviz.engine.core import EngineCore
+from pagedviz.engine.describe import engine_info, engine_stats
 from pagedviz.engine.keywords import check_keywords
 from pagedviz.engine.outputs import RequestOutput
 from pagedviz.engine.prompts import Prompt, Prompts, as_list, new_request
@@ -27,6 +26,7 @@ from pagedviz.errors import ConfigError, RequestError
 from pagedviz.events import EventBus, Subscriber
 from pagedviz.events.codec import EngineInfo
 from pagedviz.models import PagedModel, load
+from pagedviz.models.placement import find_device, find_dtype
 from pagedviz.trace.state import State
 
 
@@ -89,8 +89,8 @@ class Engine:
         valid = [*(field.name for field in fields(EngineConfig)), "device", "dtype"]
         check_keywords("Engine.from_pretrained", options, valid, ConfigError)
         EngineConfig(**options)  # a bad option is told before a model is loaded for it
-        where = _device(device)
-        model, tokenizer = load(name, _dtype(dtype))
+        where = find_device(device)
+        model, tokenizer = load(name, find_dtype(dtype))
         return cls(model.to(where), tokenizer, **options)
 
     # -- generating --------------------------------------------------------------------------------------------
@@ -254,56 +254,13 @@ class Engine:
     @property
     def info(self) -> EngineInfo:
         """What a trace's header says of the engine."""
-        spec, cache = self._paged.spec, self._core.runner.cache
-        device = self._core.runner.device
-        return EngineInfo(
-            model=Path(getattr(self.model, "name_or_path", "")).name or type(self.model).__name__,
-            block_size=self.config.block_size,
-            num_device_blocks=self.config.num_device_blocks,
-            num_host_blocks=self.config.num_host_blocks,
-            groups=spec.groups,
-            num_kv_heads=spec.num_kv_heads,
-            head_dim=spec.head_dim,
-            dtype=str(cache.keys.dtype).removeprefix("torch."),
-            device=str(device),
-            simulated=device.type == "cpu",
-            attention=self._core.runner.backend,
-            bytes_per_block=cache.bytes_per_block,
-            pagedviz=__version__,
-        )
+        return engine_info(self.model, self._core, self.config)
 
     def stats(self) -> dict[str, float]:
         """Counters and gauges, named as vLLM's metrics where it has one."""
-        core, total = self._core, self.config.num_device_blocks
-        free = core.manager.pool.num_free
-        return {
-            "steps": core.steps,
-            "num_requests_running": len(core.scheduler.running),
-            "num_requests_waiting": len(core.scheduler.waiting),
-            "num_preemptions": core.preemptions,
-            "prompt_tokens": core.prefill_tokens,
-            "generation_tokens": core.decode_tokens,
-            "num_free_blocks": free,
-            "kv_cache_usage_perc": 1 - free / total,
-        }
+        return engine_stats(self._core, self.config)
 
     def __repr__(self) -> str:
         """One line: the model and its pool."""
         info = self.info
         return f"Engine({info.model}, {info.num_device_blocks} blocks x {info.block_size} tokens, {info.attention})"
-
-
-def _device(device: str | torch.device) -> torch.device:
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device={device!r} cannot be used here: {error}") from error
-
-
-def _dtype(dtype: str | torch.dtype) -> str | torch.dtype:
-    found = dtype if dtype == "auto" or isinstance(dtype, torch.dtype) else getattr(torch, str(dtype), None)
-    if found not in ("auto", torch.float32, torch.float16, torch.bfloat16):
-        raise ConfigError(f"dtype={dtype!r}: valid are 'auto', 'float32', 'float16', 'bfloat16'")
-    return found
