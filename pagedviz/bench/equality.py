@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from pagedviz.bench.peer import generate
 from pagedviz.engine import Engine
 
 UNDECIDED = 1e-4
@@ -50,20 +51,10 @@ class EqualityRow:
 
 def reference(model: Any, prompts: Sequence[Sequence[int]], max_tokens: int) -> list[list[int]]:
     """Greedy continuations by ``model.generate``, each prompt alone, end tokens ignored."""
-    results = []
-    for prompt in prompts:
-        ids = torch.tensor([list(prompt)], device=model.device)
-        with torch.inference_mode():
-            output = model.generate(
-                ids,
-                attention_mask=torch.ones_like(ids),
-                do_sample=False,
-                max_new_tokens=max_tokens,
-                min_new_tokens=max_tokens,
-                pad_token_id=0,
-            )
-        results.append(output[0, len(prompt) :].tolist())
-    return results
+    return [
+        generate(model, torch.tensor([list(prompt)], device=model.device), None, max_tokens)[0].tolist()
+        for prompt in prompts
+    ]
 
 
 def compare(

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from pagedviz.bench.peer import generate
 from pagedviz.engine import Engine
 from pagedviz.trace import record
 
@@ -116,12 +117,4 @@ def _theirs(model: Any, rows: Sequence[Sequence[int]], max_tokens: int) -> None:
     longest = max(map(len, rows))
     ids = torch.tensor([[0] * (longest - len(row)) + list(row) for row in rows], device=model.device)
     mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows], device=model.device)
-    with torch.inference_mode():
-        model.generate(
-            ids,
-            attention_mask=mask,
-            do_sample=False,
-            max_new_tokens=max_tokens,
-            min_new_tokens=max_tokens,
-            pad_token_id=0,
-        )
+    generate(model, ids, mask, max_tokens)

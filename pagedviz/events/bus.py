@@ -6,6 +6,7 @@ It knows nothing about what an event means or who listens.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from pagedviz.events.records import AnyEvent, Batch, Event
@@ -24,6 +25,8 @@ class EventBus:
     def __init__(self) -> None:
         self._subscribers: list[Subscriber] = []
         self._began = time.perf_counter_ns()
+        self._undelivered: deque[Batch] = deque()
+        self._delivering = False
         self.next_seq = 0
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
@@ -43,18 +46,29 @@ class EventBus:
     def publish(self, step: int, events: Sequence[AnyEvent]) -> None:
         """Deliver one batch to every subscriber, also when one of them raises; the first error goes on after.
 
+        What a subscriber causes to be published meanwhile (say, by aborting a request) is delivered next, so
+        that everybody hears everything in the same order.
+
         Raises:
             BaseException: whatever the first failing subscriber raised, once all have had the batch.
         """
         if not events:
             return
-        batch = Batch(self.next_seq, step, self.now_us(), tuple(events))
+        self._undelivered.append(Batch(self.next_seq, step, self.now_us(), tuple(events)))
         self.next_seq += len(events)
+        if self._delivering:
+            return
+        self._delivering = True
         failure: BaseException | None = None
-        for subscriber in tuple(self._subscribers):
-            try:
-                subscriber(batch)
-            except BaseException as error:  # noqa: BLE001 - the others must still hear of it, then it is raised
-                failure = failure or error
+        try:
+            while self._undelivered:
+                batch = self._undelivered.popleft()
+                for subscriber in tuple(self._subscribers):
+                    try:
+                        subscriber(batch)
+                    except BaseException as error:  # noqa: BLE001 - the others must still hear of it, then it is raised
+                        failure = failure or error
+        finally:
+            self._delivering = False
         if failure is not None:
             raise failure

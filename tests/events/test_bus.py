@@ -1,6 +1,6 @@
 import pytest
 
-from pagedviz.events import EventBus, StepStarted, discard
+from pagedviz.events import BlockFreed, EventBus, StepStarted, discard
 
 
 def test_events_are_numbered_without_gaps_and_empty_batches_are_not_told():
@@ -40,3 +40,18 @@ def test_a_failing_subscriber_keeps_no_batch_from_the_others():
 
 def test_discard_does_nothing():
     assert discard(StepStarted(())) is None
+
+
+def test_what_a_subscriber_publishes_comes_after_the_batch_it_heard():
+    bus, heard = EventBus(), []
+
+    def answer(batch):
+        if batch.step == 1:
+            bus.publish(2, [BlockFreed("device", 0, 8)])
+
+    bus.subscribe(answer)
+    bus.subscribe(lambda batch: heard.append((batch.seq, batch.step)))
+
+    bus.publish(1, [BlockFreed("device", 0, 7)])
+
+    assert heard == [(0, 1), (1, 2)]
