@@ -12,7 +12,7 @@ from pagedviz.errors import PagedvizError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status: 0, 1 for an error of ours, 2 for wrong usage, 130 for Ctrl-C."""
+    """Run one command; returns the exit status: 0, 1 for an error of ours or of a file, 130 for Ctrl-C."""
     parser = argparse.ArgumentParser(prog="pagedviz", description="Watch PagedAttention work.")
     parser.add_argument("--version", action="version", version=f"pagedviz {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         return COMMANDS[arguments.command].run(arguments) or 0
-    except PagedvizError as error:
+    except (PagedvizError, OSError) as error:
         print(f"pagedviz {arguments.command}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -130,7 +130,7 @@ class Stepper:
         self._listeners.append(listener)
 
         def unwatch() -> None:
-            if listener in self._listeners:
+            with contextlib.suppress(ValueError):
                 self._listeners.remove(listener)
 
         return unwatch
@@ -164,7 +164,8 @@ class Stepper:
         self._told = self._news()
         for listener in tuple(self._listeners):
             if not self._blame_view(listener, urgent):
-                self._listeners.remove(listener)
+                with contextlib.suppress(ValueError):  # it may have gone of itself meanwhile
+                    self._listeners.remove(listener)
 
     # -- the thread --------------------------------------------------------------------------------------
 

@@ -6,10 +6,16 @@ import argparse
 import csv
 import platform
 from dataclasses import asdict
-from importlib.metadata import version
 from typing import Any
 
-from pagedviz.commands.options import add_engine_arguments, add_json_argument, make_engine, print_json
+from pagedviz.commands.options import (
+    add_engine_arguments,
+    add_json_argument,
+    make_engine,
+    print_json,
+    version_of,
+)
+from pagedviz.errors import ConfigError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", choices=("equality", "throughput", "recording"))
     parser.add_argument("--max-tokens", type=int, default=None, help="default: 200 for equality, else 128")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 32])
-    parser.add_argument("--block-sizes", type=int, nargs="+", default=[1, 16, 32], help="for equality")
+    parser.add_argument(
+        "--block-sizes", type=int, nargs="+", default=[1, 16, 32], help="for equality, which runs in float32"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--csv", default=None, help="also write rows with versions and p20/p50/p80 here")
     add_engine_arguments(parser)
@@ -26,12 +34,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print a table; equality ends with status 1 if a token differs."""
+    if arguments.rounds < 1 or min(arguments.batches) < 1:
+        raise ConfigError("--rounds and --batches must be 1 or more")
     rows, passed = {"equality": _equality, "throughput": _throughput, "recording": _recording}[arguments.what](
         arguments
     )
     machine = {
         "processor": platform.processor() or platform.machine(),
-        **{name: version(name) for name in ("pagedviz", "torch", "transformers", "numba")},
+        **{name: version_of(name) for name in ("pagedviz", "torch", "transformers", "numba")},
     }
     if arguments.csv:
         with open(arguments.csv, "w", newline="", encoding="utf-8") as file:  # noqa: PTH123 - csv wants the file
@@ -58,14 +68,17 @@ def _equality(arguments: argparse.Namespace) -> tuple[list[dict[str, Any]], bool
     from pagedviz.bench import equality
     from pagedviz.engine import Engine
     from pagedviz.models import load
+    from pagedviz.models.placement import find_device
 
     model, tokenizer = load(arguments.model, torch.float32)
+    model = model.to(find_device(arguments.device))
     prompts = _prompts(tokenizer)
     max_tokens = arguments.max_tokens or 200
     slots = sum(len(prompt) + max_tokens for prompt in prompts) + 32 * len(prompts)
 
     def engine(block_size: int) -> Engine:
-        return Engine(model, block_size=block_size, num_device_blocks=-(-slots // block_size))
+        blocks = -(-slots // block_size)
+        return Engine(model, block_size=block_size, num_device_blocks=blocks, attention=arguments.attention)
 
     rows, passed = [], True
     with Console(stderr=True).status("") as status:

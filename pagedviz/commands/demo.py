@@ -6,13 +6,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pagedviz.commands.options import add_engine_arguments, make_engine
+from pagedviz.commands.options import add_engine_arguments, make_engine, show
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from pagedviz.engine import Engine, RequestOutput
-    from pagedviz.trace import State, Trace
 
 QUESTIONS = (
     "What does an operating system do when memory is full?",
@@ -32,10 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Generate with progress, then print texts, memory and files."""
     from rich.console import Console
-    from rich.markup import escape
 
     from pagedviz.figures import memory_summary, picture
-    from pagedviz.trace import memory_history, record
+    from pagedviz.trace import last_step_in_use, memory_history, record
 
     console = Console()
     with console.status("loading the model (the first time it is converted, which takes half a minute)"):
@@ -47,17 +45,17 @@ def run(arguments: argparse.Namespace) -> None:
     out = Path(arguments.out)
     out.mkdir(parents=True, exist_ok=True)
     trace.save(out / "demo.pvtrace")
-    state = last_held(trace)
+    state = trace.state_at(last_step_in_use(trace))
     (out / "demo.svg").write_text(picture(state, trace.info, memory_history(trace)), encoding="utf-8")
     for question, output in zip(QUESTIONS, outputs, strict=True):
-        console.print(f"\n[bold]{escape(question)}[/bold]\n{escape(output.outputs[0].text)}", highlight=False)
-    console.print(f"\n{escape(memory_summary(state, trace.info))}\n", highlight=False)
+        show(f"\n{question}\n", output.outputs[0].text, bold=1)
+    show(f"\n{memory_summary(state, trace.info)}\n")
     written = {"trace": out / "demo.pvtrace", "picture of the last state": out / "demo.svg"}
     if arguments.notebook:
         with console.status("executing the notebook"):
             written["executed notebook"] = execute(Path(arguments.notebook), out)
     for what, path in written.items():
-        console.print(f"{what}: {path}", highlight=False, soft_wrap=True)
+        show(f"{what}: {path}")
 
 
 def _generate(engine: Engine, max_tokens: int, console: Console) -> list[RequestOutput]:
@@ -92,19 +90,10 @@ def _as_chat(engine: Engine, question: str) -> str | list[int]:
     """The question as the model's chat template puts it, if it has one."""
     if getattr(engine.tokenizer, "chat_template", None) is None:
         return question
-    text: str = engine.tokenizer.apply_chat_template(
-        [{"role": "user", "content": question}], add_generation_prompt=True, tokenize=False
+    ids: list[int] = engine.tokenizer.apply_chat_template(
+        [{"role": "user", "content": question}], add_generation_prompt=True, tokenize=True, return_dict=False
     )
-    return text
-
-
-def last_held(trace: Trace) -> State:
-    """The state after the last step at whose end somebody still had blocks: after it there is little to see."""
-    for step in range(trace.last_step, trace.start.step, -1):
-        state = trace.state_at(step)
-        if any(state.blocks.values()):
-            return state
-    return trace.state_at(trace.last_step)
+    return ids
 
 
 def execute(notebook: Path, out: Path) -> Path:

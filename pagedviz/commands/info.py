@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import msgspec
 
-from pagedviz.commands.options import add_json_argument, print_json
+from pagedviz.commands.options import add_json_argument, print_json, show, version_of
 from pagedviz.errors import BackendUnavailable
 
 PACKAGES = (
@@ -36,11 +35,8 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print_json(data)
         return
-    from rich import print as rich_print
-    from rich.markup import escape
-
     for name, value in data.items():
-        rich_print(f"[bold]{escape(name)}[/bold]: {escape(str(value))}")
+        show(name, f": {value}", bold=1)
 
 
 def _trace(path: str) -> dict[str, Any]:
@@ -58,7 +54,7 @@ def _machine() -> dict[str, Any]:
     from pagedviz.models.weights import ALIASES, cache_folder
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    data: dict[str, Any] = {name: _version(name) for name in PACKAGES}
+    data: dict[str, Any] = {name: version_of(name) for name in PACKAGES}
     data["device"] = str(device)
     for name, backend in BACKENDS.items():
         try:
@@ -69,12 +65,5 @@ def _machine() -> dict[str, Any]:
             data[f"attention {name!r}"] = "runs here"
     for alias in ALIASES:
         kept = (cache_folder() / alias / "config.json").is_file()
-        data[f"model {alias!r}"] = str(cache_folder() / alias) if kept else "not loaded yet"
+        data[f"model {alias!r}"] = str(cache_folder() / alias) if kept else "no converted copy yet"
     return data
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -38,3 +39,26 @@ def add_json_argument(parser: argparse.ArgumentParser) -> None:
 def print_json(data: Any) -> None:
     """Print data as JSON."""
     print(json.dumps(data, indent=2, ensure_ascii=False))  # noqa: T201 - this is the command's output
+
+
+def version_of(package: str) -> str:
+    """The version of an installed package."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def show(*parts: str, bold: int = 0) -> None:
+    """Print text as it is, the first ``bold`` parts in bold: no markup, no emoji codes, no control characters.
+
+    What a model wrote is data, for a terminal too.
+    """
+    from rich.console import Console
+    from rich.text import Text
+
+    text = Text()
+    for index, part in enumerate(parts):
+        clean = "".join(c if c in "\n\t" or c.isprintable() else "\ufffd" for c in part)
+        text.append(clean, style="bold" if index < bold else "")
+    Console().print(text, soft_wrap=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from pagedviz.commands.options import add_engine_arguments, add_json_argument, make_engine, print_json
+from pagedviz.commands.options import add_engine_arguments, add_json_argument, make_engine, print_json, show
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,9 +21,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Generate, save, print."""
-    from rich import print as rich_print
-    from rich.markup import escape
-
     from pagedviz.figures import memory_summary
     from pagedviz.trace import record
 
@@ -44,6 +41,6 @@ def run(arguments: argparse.Namespace) -> None:
         return
     for output in outputs:
         for sample in output.outputs:
-            rich_print(f"[bold]{escape(output.prompt or '')}[/bold]{escape(sample.text)}\n")
-    rich_print(escape(memory_summary(trace.state_at(trace.last_step), trace.info)))
-    rich_print(f"{trace.num_events:,} events of {trace.num_steps:,} steps: {escape(arguments.out)}")
+            show(output.prompt or "", sample.text, "\n", bold=1)
+    show(memory_summary(trace.state_at(trace.last_step), trace.info))
+    show(f"{trace.num_events:,} events of {trace.num_steps:,} steps: {arguments.out}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from pagedviz.commands.options import add_json_argument, print_json
+from pagedviz.commands.options import add_json_argument, print_json, show
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,9 +20,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Load the trace, print the state, draw the picture."""
-    from rich import print as rich_print
-    from rich.markup import escape
-
     from pagedviz.figures import memory_summary, picture
     from pagedviz.trace import Trace, memory_history
 
@@ -33,10 +30,10 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print_json(msgspec.to_builtins(state, str_keys=True))
         return
-    rich_print(escape(memory_summary(state, trace.info)))
+    show(memory_summary(state, trace.info))
     for sequence in state.sequences.values():
         table = next(iter(sequence.tables.values()), [])
         entries = " ".join(f"{logical}>{block}" for logical, (_, block) in enumerate(table)) or "no blocks"
-        rich_print(escape(f"sequence {sequence.id} ({sequence.request}, {sequence.status}): {entries}"))
+        show(f"sequence {sequence.id} ({sequence.request}, {sequence.status}): {entries}")
     if arguments.svg:
-        rich_print(f"picture: {escape(arguments.svg)}")
+        show(f"picture: {arguments.svg}")

@@ -51,8 +51,8 @@ class EngineCore:
         self.touched: dict[str, Request] = {}
         """Requests that got a token, until somebody takes them out: an exception on the way loses none."""
         self.steps = 0
-        self.prefill_tokens = 0
-        self.decode_tokens = 0
+        self.prompt_tokens = 0
+        self.generation_tokens = 0
         self.preemptions = 0
 
     def _emit(self, event: AnyEvent) -> None:
@@ -137,10 +137,10 @@ class EngineCore:
             copies += self.manager.write(item.sequence.id, item.start, item.count, reason)
         batch = build_batch(items, self.manager, self.runner.model.spec.groups, self.runner.device)
         with self._interrupts.allowed(), torch.inference_mode():
-            self.runner.copy(copies)
-            logits, launches = self.runner.run(batch)
+            launches = self.runner.copy(copies)
+            logits, launched = self.runner.run(batch)
             draws = self.sampler.sample(items, logits)
-        for launch in launches:
+        for launch in [*launches, *launched]:
             self._emit(launch)
         return items, draws
 
@@ -150,8 +150,7 @@ class EngineCore:
             self.scheduler.admit(request)
         decode = sum(item.decodes for item in items)
         prefill = sum(item.count for item in items) - decode
-        self.prefill_tokens += prefill
-        self.decode_tokens += decode
+        self.generation_tokens += len(draws)
         self._emit(StepFinished((time.perf_counter_ns() - began) // 1000, prefill, decode))
         for item in items:
             item.sequence.computed += item.count
@@ -175,6 +174,8 @@ class EngineCore:
             self._emit(SequenceForked(request.id, leader.id, sequence.id, sequence.num_prompt))
             self.manager.fork(leader.id, sequence.id, sequence.num_prompt)
         request.forked = True
+        if not leader.num_generated:  # not when the prompt is computed again after a preemption
+            self.prompt_tokens += leader.num_prompt
 
     def _append(self, draw: Draw) -> None:
         sequence = draw.sequence

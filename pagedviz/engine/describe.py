@@ -39,8 +39,8 @@ def engine_stats(core: EngineCore, config: EngineConfig) -> dict[str, float]:
         "num_requests_running": len(core.scheduler.running),
         "num_requests_waiting": len(core.scheduler.waiting),
         "num_preemptions": core.preemptions,
-        "prompt_tokens": core.prefill_tokens,
-        "generation_tokens": core.decode_tokens,
+        "prompt_tokens": core.prompt_tokens,
+        "generation_tokens": core.generation_tokens,
         "num_free_blocks": free,
         "kv_cache_usage_perc": 1 - free / config.num_device_blocks,
     }

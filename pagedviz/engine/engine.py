@@ -6,6 +6,7 @@ Checks what comes in and hands it to ``core``; how a step works is decided there
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from typing import Any
@@ -33,7 +34,8 @@ from pagedviz.trace.state import State
 class Engine:
     """A causal transformers model that keeps its K and V in paged memory.
 
-    Not thread-safe: one thread at a time (``pagedviz.Session`` is the owner in a notebook).
+    Calls from several threads take turns, a step at a time. In a notebook let a ``pagedviz.Session`` run it:
+    while it does, ``model`` itself is not to be used, as its attention is replaced during a step.
 
     Args:
         model: a transformers causal model. It stays usable on its own.
@@ -53,6 +55,7 @@ class Engine:
         self.tokenizer = tokenizer
         self._paged = PagedModel(model)
         self._bus = EventBus()
+        self._turn = threading.RLock()
         runner = Runner(self._paged, self.config)
         self._core = EngineCore(runner, Sampler(tokenizer, self._paged.spec.eos_token_ids), self.config, self._bus)
         self._auditor = Auditor(
@@ -128,25 +131,33 @@ class Engine:
         many = list(params) if isinstance(params, (list, tuple)) else [params] * len(prompts)
         if len(many) != len(prompts):
             raise RequestError(f"{len(many)} sampling parameters for {len(prompts)} prompts: give one, or one each")
-        return [self._request(prompt, own, sampling, None) for prompt, own in zip(prompts, many, strict=True)]
+        with self._turn:
+            return [self._request(prompt, own, sampling, None) for prompt, own in zip(prompts, many, strict=True)]
 
     def _drive(self, begun: Sequence[tuple[Request, tuple[str, ...]]]) -> Iterator[RequestOutput]:
         mine = [request.id for request, _ in begun]
         try:
-            for request, texts in begun:
-                self._core.add(request, texts)
-            while True:
-                # Another stream's step may have brought some of it.
-                own = [self._undelivered.pop(name) for name in mine if name in self._undelivered]
-                yield from own
-                if not own:
-                    if not any(name in self._core.requests for name in mine):
-                        break
-                    self._step()
+            with self._turn:
+                for request, texts in begun:
+                    self._core.add(request, texts)
+            while (news := self._next(mine)) is not None:
+                yield from news
         finally:
-            self._core.abort([self._core.requests[i] for i in mine if i in self._core.requests])
-            for request_id in mine:
-                self._undelivered.pop(request_id, None)
+            with self._turn:
+                self._core.abort([self._core.requests[i] for i in mine if i in self._core.requests])
+                for request_id in mine:
+                    self._undelivered.pop(request_id, None)
+
+    def _next(self, mine: Sequence[str]) -> list[RequestOutput] | None:
+        """What is new of these requests, else a step for them; None once they have ended."""
+        with self._turn:
+            # Another stream's step, or another thread's, may have brought some of it.
+            news = [self._undelivered.pop(name) for name in mine if name in self._undelivered]
+            if not news:
+                if not any(name in self._core.requests for name in mine):
+                    return None
+                self._step()
+        return news
 
     # -- one step at a time ------------------------------------------------------------------------------------
 
@@ -158,14 +169,16 @@ class Engine:
         Raises:
             RequestError: the prompt or a parameter is at fault, or the id is taken.
         """
-        request, texts = self._request(prompt, params, sampling, request_id)
-        self._core.add(request, texts)
+        with self._turn:
+            request, texts = self._request(prompt, params, sampling, request_id)
+            self._core.add(request, texts)
         return request.id
 
     def step(self) -> list[RequestOutput]:
         """Run one step; returns the requests that got a token since the last call."""
-        self._step()
-        delivered, self._undelivered = self._undelivered, {}
+        with self._turn:
+            self._step()
+            delivered, self._undelivered = self._undelivered, {}
         return list(delivered.values())
 
     def _step(self) -> None:
@@ -189,10 +202,11 @@ class Engine:
 
     def abort(self, request_id: str) -> bool:
         """End a request and free its blocks; False if there is no such unfinished request."""
-        request = self._core.requests.get(request_id)
-        if request is not None:
-            self._undelivered.pop(request_id, None)
-            self._core.abort([request])
+        with self._turn:
+            request = self._core.requests.get(request_id)
+            if request is not None:
+                self._undelivered.pop(request_id, None)
+                self._core.abort([request])
         return request is not None
 
     def _request(
@@ -240,11 +254,13 @@ class Engine:
         Raises:
             AuditError: they are not: a defect in pagedviz.
         """
-        self._auditor.check(self._core.requests.values(), self._core.manager)
+        with self._turn:
+            self._auditor.check(self._core.requests.values(), self._core.manager)
 
     def snapshot(self) -> State:
         """What the events so far say about memory, without requests that have finished."""
-        return self._auditor.state()
+        with self._turn:
+            return self._auditor.state()
 
     @property
     def next_seq(self) -> int:
@@ -258,7 +274,8 @@ class Engine:
 
     def stats(self) -> dict[str, float]:
         """Counters and gauges, named as vLLM's metrics where it has one."""
-        return engine_stats(self._core, self.config)
+        with self._turn:
+            return engine_stats(self._core, self.config)
 
     def __repr__(self) -> str:
         """One line: the model and its pool."""

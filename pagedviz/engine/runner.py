@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import torch
 
 from pagedviz.attention import KVCache, PagedBatch, StepAttention, select_backend
 from pagedviz.engine.config import EngineConfig
-from pagedviz.errors import ConfigError
+from pagedviz.errors import BackendUnavailable, ConfigError
 from pagedviz.events import KernelLaunched
 from pagedviz.memory.block_manager import Copy
 from pagedviz.models import PagedModel
+from pagedviz.models.placement import DTYPES
 
 
 class Runner:
     """Owns the KV cache, and the kernels that read it.
 
     Raises:
+        ConfigError: K and V cannot be kept in the model's dtype, or there is no memory for the pool.
         BackendUnavailable: the attention backend cannot run where the model is.
-        ConfigError: there is no memory for the pool.
     """
 
     def __init__(self, model: PagedModel, config: EngineConfig) -> None:
+        if model.dtype not in DTYPES:
+            raise ConfigError(f"the model is in {model.dtype}: K and V are kept in {', '.join(map(str, DTYPES))}")
         self.model = model
         self.device = model.device
         self.backend, self._kernels = select_backend(config.attention, model.device)
+        if self.backend == "triton" and model.device.type == "cpu" and model.dtype == torch.bfloat16:
+            raise BackendUnavailable("Triton's interpreter computes bfloat16 wrongly: use dtype='float32'")
         spec = model.spec
         shape = (
             spec.num_lanes,
@@ -42,11 +48,15 @@ class Runner:
             ) from error
         self._places = spec.places()
 
-    def copy(self, copies: Sequence[Copy]) -> None:
-        """Copy the content of blocks, all layers in one launch."""
-        if copies:
-            pairs = torch.tensor(copies, dtype=torch.int64, device=self.device)
-            self._kernels.copy_blocks(self.cache.keys, self.cache.values, pairs)
+    def copy(self, copies: Sequence[Copy]) -> list[KernelLaunched]:
+        """Copy the content of blocks, all layers in one launch; returns what ran."""
+        if not copies:
+            return []
+        began = time.perf_counter_ns()
+        pairs = torch.tensor(copies, dtype=torch.int64, device=self.device)
+        self._kernels.copy_blocks(self.cache.keys, self.cache.values, pairs)
+        lanes, spent = len(self.cache.keys), time.perf_counter_ns() - began
+        return [KernelLaunched("copy_blocks", (len(copies), lanes), 1, len(copies), spent // 1000)]
 
     def run(self, batch: PagedBatch) -> tuple[torch.Tensor, list[KernelLaunched]]:
         """Compute the batch: logits (num_rows, vocab_size), and which kernels ran."""

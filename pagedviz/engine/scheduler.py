@@ -76,7 +76,7 @@ class Scheduler:
                 victim = running.pop()
                 preempted.append(victim)
                 reason = reason or (
-                    f"{request.id} needs {trial.num_free - attempt.num_free} more blocks and "
+                    f"{request.id} needs blocks: {trial.num_free - attempt.num_free}, and "
                     f"{trial.num_free} of {self._config.num_device_blocks} are free"
                 )
                 trial.release(sequence.id for sequence in victim.active())

@@ -39,14 +39,18 @@ class StepFinished(Event, frozen=True):
 
 
 class KernelLaunched(Event, frozen=True):
-    """An attention kernel ran, once per layer; counts and times are summed over the layers of one step."""
+    """A kernel ran, once per layer; counts and times are summed over the layers of one step.
+
+    ``grid`` is how its work is divided before the backend cuts it further: (tokens or sequences, KV heads), for
+    ``copy_blocks`` (pairs, layers). ``duration_us`` is time on the host; on an accelerator that is the time to
+    launch, not to run.
+    """
 
     name: str
     grid: tuple[int, ...]
     launches: int
     blocks_read: int
     duration_us: int
-    """Time on the host; on an accelerator that is the time to launch, not to run."""
 
 
 # -- request --------------------------------------------------------------------------------------------------

@@ -6,9 +6,12 @@ import torch
 
 from pagedviz.errors import ConfigError
 
+DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+"""What K and V can be kept in."""
+
 
 def find_device(device: str | torch.device) -> torch.device:
-    """The device of that name; ``"auto"`` is an accelerator where there is one.
+    """The device of that name; ``"auto"`` is a CUDA or ROCm accelerator where there is one.
 
     Raises:
         ConfigError: it cannot be used here.
@@ -17,7 +20,7 @@ def find_device(device: str | torch.device) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         return torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, TypeError) as error:
         raise ConfigError(f"device={device!r} cannot be used here: {error}") from error
 
 
@@ -28,6 +31,6 @@ def find_dtype(dtype: str | torch.dtype) -> str | torch.dtype:
         ConfigError: there is no such dtype, or K and V cannot be kept in it.
     """
     found = dtype if dtype == "auto" or isinstance(dtype, torch.dtype) else getattr(torch, str(dtype), None)
-    if found not in ("auto", torch.float32, torch.float16, torch.bfloat16):
+    if found not in ("auto", *DTYPES):
         raise ConfigError(f"dtype={dtype!r}: valid are 'auto', 'float32', 'float16', 'bfloat16'")
     return found

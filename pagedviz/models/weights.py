@@ -8,11 +8,12 @@ Knows nothing of attention or of the engine.
 from __future__ import annotations
 
 import importlib.metadata
+import io
 import os
 import shutil
 import tempfile
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,15 +77,21 @@ def cache_folder() -> Path:
 
 def _load_alias(name: str, dtype: torch.dtype | str) -> tuple[Any, Any]:
     alias = ALIASES[name]
-    if _in_hub_cache(alias.hub_id):
-        return _from_pretrained(alias.hub_id, dtype, local_files_only=True)
     copy = cache_folder() / name
+    if found := _from_hub_cache(alias.hub_id, dtype):
+        return found
     if (copy / "config.json").is_file():
         return _load_folder(copy, dtype)
+    hub: ModelError | None = None
     if _hub_answers():
-        return _from_pretrained(alias.hub_id, dtype)
-    _convert_gguf(_file_in_wheel(name, alias), copy)
-    return _load_folder(copy, dtype)
+        try:
+            return _from_pretrained(alias.hub_id, dtype)
+        except ModelError as error:  # a proxy answered, or the download broke off
+            hub = error
+    try:
+        return _convert_gguf(_file_in_wheel(name, alias), copy, dtype)
+    except ModelError as error:
+        raise error from hub
 
 
 def _load_folder(path: Path, dtype: torch.dtype | str) -> tuple[Any, Any]:
@@ -109,14 +116,26 @@ def _load_gguf(path: Path, dtype: torch.dtype | str) -> tuple[Any, Any]:
 
 
 def _load_hub(hub_id: str, dtype: torch.dtype | str) -> tuple[Any, Any]:
-    if _in_hub_cache(hub_id):
-        return _from_pretrained(hub_id, dtype, local_files_only=True)
+    if found := _from_hub_cache(hub_id, dtype):
+        return found
     if not _hub_answers():
         raise ModelError(
-            f"the model {hub_id!r} is not in the Hugging Face cache and the hub cannot be reached; "
+            f"the model {hub_id!r} is not (or not whole) in the Hugging Face cache and the hub cannot be reached; "
             f"works offline: {', '.join(ALIASES)}, a model folder, a .gguf file"
         )
     return _from_pretrained(hub_id, dtype)
+
+
+def _from_hub_cache(hub_id: str, dtype: torch.dtype | str) -> tuple[Any, Any] | None:
+    """The model if all of it is in the Hugging Face cache; a download that broke off is none."""
+    from huggingface_hub import try_to_load_from_cache
+
+    if not isinstance(try_to_load_from_cache(hub_id, "config.json"), str):
+        return None
+    try:
+        return _from_pretrained(hub_id, dtype, local_files_only=True)
+    except ModelError:
+        return None
 
 
 def _from_pretrained(source: str, dtype: torch.dtype | str, **options: Any) -> tuple[Any, Any]:
@@ -145,21 +164,14 @@ def _quiet() -> Iterator[None]:
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     try:
-        with warnings.catch_warnings():
+        # transformers' GGUF reader draws its bar whatever the setting above says.
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
-
-
-def _in_hub_cache(hub_id: str) -> bool:
-    from huggingface_hub import try_to_load_from_cache
-
-    names = ("model.safetensors", "model.safetensors.index.json")
-    config = isinstance(try_to_load_from_cache(hub_id, "config.json"), str)
-    return config and any(isinstance(try_to_load_from_cache(hub_id, name), str) for name in names)
 
 
 def _hub_answers() -> bool:
@@ -169,10 +181,10 @@ def _hub_answers() -> bool:
     if constants.HF_HUB_OFFLINE:
         return False
     try:
-        get_session().head(constants.ENDPOINT, timeout=HUB_TIMEOUT_S)
+        status: int = get_session().head(constants.ENDPOINT, timeout=HUB_TIMEOUT_S).status_code
     except Exception:  # noqa: BLE001 - whatever the client raises, the hub was not reached
         return False
-    return True
+    return status < 400
 
 
 def _file_in_wheel(name: str, alias: Alias) -> Path:
@@ -189,20 +201,24 @@ def _file_in_wheel(name: str, alias: Alias) -> Path:
     raise ModelError(f"the wheel {alias.distribution} has no .gguf file; run: {remedy} --force-reinstall")
 
 
-def _convert_gguf(source: Path, target: Path) -> None:
-    """Keep a bfloat16 safetensors copy, so that the next load takes seconds. Appears whole or not at all."""
+def _convert_gguf(source: Path, target: Path, dtype: torch.dtype | str) -> tuple[Any, Any]:
+    """Load, and keep a bfloat16 safetensors copy so that the next load takes seconds.
+
+    The copy appears whole or not at all. Where it cannot be written, the model is there all the same.
+    """
     model, tokenizer = _load_gguf(source, "auto")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch, _quiet():
-        copy = Path(scratch) / target.name
-        model.config.quantization_config = None
-        del model.config.quantization_config
-        model.save_pretrained(copy)
-        tokenizer.save_pretrained(copy)
-        try:
-            copy.rename(target)
-        except OSError:
-            # Somebody else was quicker, or an unfinished copy of an older version lies there.
-            if not (target / "config.json").is_file():
-                shutil.rmtree(target, ignore_errors=True)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as scratch, _quiet():
+            copy = Path(scratch) / target.name
+            # The weights are plain by now; transformers would refuse to save what says that it is quantized.
+            vars(model.config).pop("quantization_config", None)
+            model.save_pretrained(copy)
+            tokenizer.save_pretrained(copy)
+            if not (target / "config.json").is_file():  # else somebody was quicker
+                shutil.rmtree(target, ignore_errors=True)  # of an unfinished older copy
                 copy.rename(target)
+    except OSError as error:
+        warnings.warn(f"no copy for the next time can be kept ({error}); set PAGEDVIZ_CACHE", stacklevel=2)
+        return (model if dtype == "auto" else model.to(dtype)), tokenizer
+    return _load_folder(target, dtype)

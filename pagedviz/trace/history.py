@@ -86,3 +86,10 @@ def _entries(state: State, sequence: int, start: int, stop: int, tier: str) -> I
     first, last = start // state.block_size, -(-stop // state.block_size)
     for table in state.sequences[sequence].tables.values():
         yield from (block for in_tier, block in table[first:last] if in_tier == tier)
+
+
+def last_step_in_use(trace: Trace, tier: str = "device") -> int:
+    """The last step at whose end somebody had blocks, or the last of all: after a run there is little to see."""
+    total = trace.start.num_blocks[tier] * trace.start.block_size
+    used = [point.step for point in memory_history(trace, tier) if point.use.free < total]
+    return used[-1] if used else trace.last_step

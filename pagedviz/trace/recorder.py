@@ -44,24 +44,37 @@ class Recorder:
 
     def __init__(self, engine: Recordable) -> None:
         self.info = engine.info
-        self.start = engine.snapshot()
-        self._head = codec.encode_header(self.info) + codec.encode_keyframe(self.start)
         self._lock = threading.Lock()
         self._batches: list[Batch] = []
         self._lines: list[bytes] = []
         self._seqs: list[int] = []
+        # Listen first, then look: on another thread the engine may step in between.
+        self._early: list[Batch] | None = []
+        self._unsubscribe = engine.subscribe(self._take)
+        self.start = engine.snapshot()
+        self._head = codec.encode_header(self.info) + codec.encode_keyframe(self.start)
         self._next_seq = self.start.seq
         self._trace = Trace(self.info, self.start, ())
-        self._unsubscribe = engine.subscribe(self._take)
+        with self._lock:
+            early, self._early = self._early, None
+            for batch in early or ():
+                self._keep(batch)
 
     def _take(self, batch: Batch) -> None:
-        assert batch.seq == self._next_seq, "the engine was recorded from two places at once"
-        line = codec.encode_batch(batch)
         with self._lock:
-            self._batches.append(batch)
-            self._lines.append(line)
-            self._seqs.append(batch.seq)
-            self._next_seq += len(batch.events)
+            if self._early is None:
+                self._keep(batch)
+            else:
+                self._early.append(batch)
+
+    def _keep(self, batch: Batch) -> None:
+        if batch.seq < self._next_seq:
+            return  # the snapshot has it
+        assert batch.seq == self._next_seq, "the bus delivers every batch, in order"
+        self._batches.append(batch)
+        self._lines.append(codec.encode_batch(batch))
+        self._seqs.append(batch.seq)
+        self._next_seq += len(batch.events)
 
     @property
     def next_seq(self) -> int:
@@ -104,10 +117,7 @@ class Recorder:
 
 @contextmanager
 def record(engine: Recordable) -> Iterator[Recorder]:
-    """Record an engine while the block runs, from the state in which it is now.
-
-    Enter it where the engine does not step at the same moment: on its own thread, or while it is paused.
-    """
+    """Record an engine while the block runs, from the state in which it is now."""
     recording = Recorder(engine)
     try:
         yield recording

@@ -14,10 +14,10 @@ import anywidget
 from pagedviz.errors import ConfigError
 from pagedviz.figures.picture import picture
 from pagedviz.figures.summary import summary
-from pagedviz.trace import Trace, memory_history
+from pagedviz.trace import Trace, last_step_in_use, memory_history
 from pagedviz.widgets.bundle import bundle, stylesheet
 from pagedviz.widgets.feed import Feed, SavedFeed
-from pagedviz.widgets.old_kernels import let_clicks_in
+from pagedviz.widgets.kernels import let_clicks_in
 from pagedviz.widgets.stream import Stream
 
 _OPTIONS = ("layout",)
@@ -75,8 +75,8 @@ class Dashboard(anywidget.AnyWidget):  # type: ignore[misc]  # traitlets has no 
         """The live view, and beside it the picture and the sentence that a saved notebook keeps."""
         data, metadata = super()._repr_mimebundle_(**kwargs)
         trace = self._feed.trace
-        state = trace.state_at(trace.last_step)
-        history = memory_history(trace) if trace.num_events <= _MOST_EVENTS_FOR_HISTORY else None
-        data["image/svg+xml"] = picture(state, trace.info, history)
+        quick = trace.num_events <= _MOST_EVENTS_FOR_HISTORY
+        state = trace.state_at(last_step_in_use(trace) if quick else trace.last_step)
+        data["image/svg+xml"] = picture(state, trace.info, memory_history(trace) if quick else None)
         data["text/plain"] = summary(state, trace.info)
         return data, metadata

@@ -9,6 +9,7 @@ from transformers import PreTrainedTokenizerFast
 import pagedviz as pv
 from pagedviz.cli import main
 from pagedviz.commands import COMMANDS
+from pagedviz.commands.options import show
 
 
 @pytest.fixture(scope="module")
@@ -153,3 +154,16 @@ def test_bench_measures_both_sides_and_keeps_a_csv(what, folder, tmp_path, capsy
     assert len(rows) == 1
     assert rows[0]["batch"] == 2
     assert path.read_text(encoding="utf-8").splitlines()[0].startswith("batch,new_tokens,")
+
+
+def test_text_is_shown_as_it_is(capsys):
+    show("a :smile: [bold]b[/bold]", "\x1b]0;owned\x07", bold=1)
+
+    assert capsys.readouterr().out == "a :smile: [bold]b[/bold]\ufffd]0;owned\ufffd\n"
+
+
+def test_a_file_that_cannot_be_written_is_told_in_one_line(recorded, capsys):
+    path, _ = recorded
+
+    assert main(["view", path, "--svg", "/no/such/folder/x.svg"]) == 1
+    assert "/no/such/folder/x.svg" in capsys.readouterr().err

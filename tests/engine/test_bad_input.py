@@ -162,3 +162,8 @@ def test_a_pool_that_memory_cannot_hold_is_told(tiny):
 def test_what_is_no_model_is_refused(model):
     with pytest.raises(pv.ModelError, match="from_pretrained"):
         pv.Engine(model)
+
+
+def test_a_model_whose_dtype_no_cache_has_is_refused_when_the_engine_is_made(new_tiny):
+    with pytest.raises(pv.ConfigError, match="float64"):
+        pv.Engine(new_tiny("llama").double())

@@ -13,6 +13,7 @@ from pagedviz.events import (
     RequestScheduled,
     StepFinished,
     StepStarted,
+    TokenAppended,
 )
 
 
@@ -59,9 +60,8 @@ def test_no_step_exceeds_its_budget_or_its_seats(watched, make_prompt, run_audit
         assert len(event.scheduled) <= seats
         assert len({sequence for sequence, _, _ in event.scheduled}) == len(event.scheduled)
     stats = engine.stats()
-    finished = of(batches, StepFinished)
-    assert sum(event.prefill_tokens for event in finished) == stats["prompt_tokens"]
-    assert sum(event.decode_tokens for event in finished) == stats["generation_tokens"]
+    assert stats["prompt_tokens"] == sum(len(event.prompt) for event in of(batches, RequestAdded))
+    assert stats["generation_tokens"] == len(of(batches, TokenAppended))
 
 
 def test_a_long_prompt_is_cut_while_others_go_on(watched, make_prompt, run_audited):
@@ -118,12 +118,15 @@ def test_tokens_lost_are_the_tokens_computed_again(watched, make_prompt, run_aud
     outputs = run_audited(engine, ids)
     lost = sum(event.tokens_lost for event in of(batches, RequestPreempted))
     assert lost > 0
-    stats = engine.stats()
+    computed = sum(event.prefill_tokens + event.decode_tokens for event in of(batches, StepFinished))
     needed = sum(
         len(output.prompt_token_ids) + sum(len(sample.token_ids) - 1 for sample in output.outputs)
         for output in outputs
     )
-    assert stats["prompt_tokens"] + stats["generation_tokens"] == needed + lost
+    assert computed == needed + lost
+    stats = engine.stats()
+    assert stats["prompt_tokens"] == sum(len(output.prompt_token_ids) for output in outputs)
+    assert stats["generation_tokens"] == sum(len(s.token_ids) for output in outputs for s in output.outputs)
 
 
 def test_twenty_requests_get_through_a_pool_for_little_more_than_one(

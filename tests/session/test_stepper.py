@@ -323,3 +323,18 @@ def test_new_work_goes_on_as_before_unless_a_person_stopped_it(stepper_of):
     work.left = 1
     stepper.has_work()
     assert (stepper.alive, work.done) == (False, 3)
+
+
+def test_a_listener_that_leaves_while_it_fails_does_not_end_the_run(stepper_of):
+    stepper = stepper_of(Gated(3, is_open=True))
+
+    def fails(urgent):
+        leave()
+        raise RuntimeError("the view is gone")
+
+    leave = stepper.watch(fails)
+
+    stepper.begin()
+    stepper.await_end(30)
+
+    assert stepper.state == "finished"

@@ -1,10 +1,14 @@
-"""ipykernel 6: lets clicks in while a cell awaits, as ipykernel 7 does by itself.
+"""What single versions of ipykernel need so that clicks reach a widget while the kernel works.
 
-That kernel takes one message at a time. While a cell awaits (``await session.wait()``), its event loop runs but
+ipykernel 6 takes one message at a time. While a cell awaits (``await session.wait()``), its event loop runs but
 every click lies in its queue until the cell ends. Here messages of one widget, and only those, are taken out of
 the queue. A cell that blocks without awaiting still holds them back: nothing runs there but the cell.
 
-Knows the queue of ipykernel 6, which changes no more, and nothing of what the messages say.
+ipykernel 7.4 hands a click to the (sub)shell that last sent something on the same comm. For a stream from a
+background thread that is whatever shell ran last: the main one, which a busy cell holds, or a subshell that is
+gone since the page was loaded anew, and then every click is dropped. Here clicks go where they were sent to.
+
+Knows the insides of those two, which other versions do not have, and nothing of what the messages say.
 """
 
 from __future__ import annotations
@@ -17,12 +21,17 @@ _SECONDS_BETWEEN_LOOKS = 0.02
 
 
 def let_clicks_in(widget: Any) -> None:
-    """Take the widget's messages while cells await, until it is closed; nothing to do on other kernels."""
+    """See to it that the widget's messages arrive, until it is closed; nothing to do on other kernels."""
+    if hasattr(widget.comm, "_reply_subshell_for"):
+        widget.comm._reply_subshell_for = _as_addressed  # noqa: SLF001 - there is no public way
     ipython = sys.modules.get("IPython")
     kernel = getattr(ipython.get_ipython(), "kernel", None) if ipython else None
-    # ipykernel 7 has no such queue: it has subshells, and takes messages while a cell awaits.
     if kernel is not None and getattr(kernel, "msg_queue", None) is not None:
         kernel.io_loop.add_callback(_look, kernel, weakref.ref(widget))
+
+
+def _as_addressed(data: object, default: object) -> object:  # noqa: ARG001 - ipykernel's signature
+    return default
 
 
 def _look(kernel: Any, of: weakref.ref[Any]) -> None:
