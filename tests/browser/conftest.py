@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.browser)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
     playwright_api = (
         pytest.importorskip("playwright.sync_api") if not _CI else __import__("playwright.sync_api").sync_api
@@ -48,7 +48,7 @@ def browser():
         found.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     lab = lab_module.Lab(tmp_path_factory.mktemp("lab"))
     yield lab
