@@ -80,7 +80,8 @@ class Stepper:
             if command == "pause":
                 self._go, self._owed = False, 0
             elif command == "stop":
-                self._stopping = self.alive
+                # Also when the last step ends it first: new work then waits for a person.
+                self._stopping, self._go = self.alive, False
             elif not self.alive and self.state in ("finished", "stopped"):
                 self.message = NOTHING_TO_DO
             else:
