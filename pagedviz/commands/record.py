@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Generate, save, print."""
     from pagedviz.figures import memory_summary
-    from pagedviz.trace import record
+    from pagedviz.trace import last_step_in_use, record
 
     engine = make_engine(arguments)
     with record(engine) as recording:
@@ -42,5 +42,5 @@ def run(arguments: argparse.Namespace) -> None:
     for output in outputs:
         for sample in output.outputs:
             show(output.prompt or "", sample.text, "\n", bold=1)
-    show(memory_summary(trace.state_at(trace.last_step), trace.info))
+    show(memory_summary(trace.state_at(last_step_in_use(trace)), trace.info))
     show(f"{trace.num_events:,} events of {trace.num_steps:,} steps: {arguments.out}")

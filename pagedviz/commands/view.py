@@ -1,4 +1,4 @@
-"""Show a trace file: memory at a step, and a picture of it."""
+"""Show a trace file: memory at a step, and with --svg a picture of it."""
 
 from __future__ import annotations
 
