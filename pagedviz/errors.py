@@ -41,5 +41,9 @@ class AuditError(PagedvizError, AssertionError):
     """The engine's tables contradict each other, or the events: a defect in pagedviz."""
 
 
+class PolicyError(PagedvizError, RuntimeError):
+    """A policy plug-in raised, or chose what it must not; the message names the policy and its answer."""
+
+
 class SessionError(PagedvizError, RuntimeError):
     """A session was asked for what its state does not allow, or its engine thread failed."""

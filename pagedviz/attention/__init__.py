@@ -1,7 +1,8 @@
-"""How a batch reads and writes the cache: one file of backends, one record for a batch."""
+"""How a batch reads and writes the cache: backends, a batch as tensors, copies between the tiers."""
 
 from pagedviz.attention.backends import BACKENDS, select_backend
 from pagedviz.attention.batch import GroupTables, PagedBatch
 from pagedviz.attention.paged import KVCache, StepAttention
+from pagedviz.attention.transfer import Transfer
 
-__all__ = ["BACKENDS", "GroupTables", "KVCache", "PagedBatch", "StepAttention", "select_backend"]
+__all__ = ["BACKENDS", "GroupTables", "KVCache", "PagedBatch", "StepAttention", "Transfer", "select_backend"]

@@ -17,16 +17,26 @@ from pagedviz.events import KernelLaunched
 
 
 class KVCache:
-    """The device tier: K and V of all blocks.
+    """One tier: K and V of all its blocks.
+
+    Args:
+        pinned: keep them in page-locked host memory, which an accelerator copies from and to by itself.
 
     Attributes:
         keys, values: (num_lanes, num_blocks, block_size, num_kv_heads, head_dim). A *lane* is a layer's place
             within its group, so that groups of layers share one pool of blocks.
     """
 
-    def __init__(self, shape: tuple[int, int, int, int, int], dtype: torch.dtype, device: torch.device) -> None:
-        self.keys = torch.zeros(shape, dtype=dtype, device=device)
-        self.values = torch.zeros(shape, dtype=dtype, device=device)
+    def __init__(
+        self,
+        shape: tuple[int, int, int, int, int],
+        dtype: torch.dtype,
+        device: torch.device,
+        *,
+        pinned: bool = False,
+    ) -> None:
+        self.keys = torch.zeros(shape, dtype=dtype, device=device, pin_memory=pinned)
+        self.values = torch.zeros(shape, dtype=dtype, device=device, pin_memory=pinned)
 
     @property
     def bytes_per_block(self) -> int:

@@ -13,6 +13,7 @@ from pagedviz.engine.request import Request
 from pagedviz.errors import AuditError
 from pagedviz.events import Batch
 from pagedviz.memory import BlockManager
+from pagedviz.memory.tier import Tier
 from pagedviz.trace.reducer import apply_batch
 from pagedviz.trace.state import State
 
@@ -44,7 +45,7 @@ class Auditor:
         manager.check()
         requests = list(requests)
         _compare("requests", {request.id for request in requests}, set(self._state.requests))
-        holders: dict[int, list[tuple[int, int]]] = {}
+        holders: dict[str, dict[int, list[tuple[int, int]]]] = {name: {} for name in manager.tiers}
         for request in requests:
             _compare(
                 f"status of {request.id}",
@@ -53,22 +54,33 @@ class Auditor:
             )
             for sequence in request.sequences:
                 told = self._state.sequences[sequence.id]
-                tables = [list(table) for table in manager.tables(sequence.id)]
+                tier = manager.tier_of(sequence.id).name
+                tables = [[(tier, block) for block in table] for table in manager.tables(sequence.id)]
                 who = f"sequence {sequence.id}"
                 _compare(f"tokens of {who}", sequence.tokens, told.tokens)
                 if sequence.finish_reason is None:
                     _compare(f"computed tokens of {who}", sequence.computed, told.computed)
                 entries = [told.tables.get(group, []) for group in range(manager.num_groups)]
-                _compare(f"block tables of {who}", tables, [[block for _, block in table] for table in entries])
+                _compare(f"block tables of {who}", tables, entries)
                 blocks = 0 if sequence.finish_reason else -(-sequence.computed // manager.block_size)
                 _compare(f"length of the block tables of {who}", [len(t) for t in tables], [blocks] * len(tables))
                 for table in tables:
-                    for logical, block in enumerate(table):
-                        holders.setdefault(block, []).append((sequence.id, logical))
-        told_holders = {id_: sorted(b.holders) for id_, b in self._state.blocks.get("device", {}).items()}
-        _compare("holders of blocks", {id_: sorted(found) for id_, found in holders.items()}, told_holders)
-        _compare("free blocks", manager.pool.num_free, self._state.num_free())
-        _compare("sequences with blocks", set(manager.sequences()), {s for f in holders.values() for s, _ in f})
+                    for logical, (_, block) in enumerate(table):
+                        holders[tier].setdefault(block, []).append((sequence.id, logical))
+        for name, found in holders.items():
+            self._check_tier(manager.tiers[name], found)
+        held = {sequence for found in holders.values() for who_ in found.values() for sequence, _ in who_}
+        _compare("sequences with blocks", set(manager.sequences()), held)
+
+    def _check_tier(self, tier: Tier, holders: dict[int, list[tuple[int, int]]]) -> None:
+        blocks = self._state.blocks.get(tier.name, {})
+        told = {id_: sorted(block.holders) for id_, block in blocks.items() if block.holders}
+        _compare(f"holders of {tier.name} blocks", {id_: sorted(found) for id_, found in holders.items()}, told)
+        idle = {} if tier.cache is None else {id_: tier.cache.entry(id_) for id_ in tier.cache.idle}
+        names = {id_: entry.key for id_, entry in idle.items() if entry is not None}
+        cached = {id_: (block.group, block.hash) for id_, block in blocks.items() if not block.holders}
+        _compare(f"cached {tier.name} blocks", names, cached)
+        _compare(f"free {tier.name} blocks", tier.pool.num_free, self._state.num_free(tier.name))
 
 
 def _status(told: str) -> str:

@@ -7,10 +7,13 @@ from typing import Any
 
 from pagedviz.attention import BACKENDS
 from pagedviz.engine.keywords import checked
+from pagedviz.engine.victims import VictimPolicy, make_victim_policy
 from pagedviz.errors import ConfigError
+from pagedviz.memory import EvictionPolicy, Placement
+from pagedviz.memory.eviction import make_policy
+from pagedviz.memory.placement import make_placement
 
-PREEMPTION = ("recompute",)
-EVICTION = ("lru",)
+PREEMPTION = ("auto", "swap", "recompute")
 
 
 @checked()
@@ -21,12 +24,18 @@ class EngineConfig:
     Attributes:
         block_size: token slots per block, 1 or more.
         num_device_blocks: blocks in the device tier.
-        num_host_blocks: blocks in the host tier; 0, as this version has no host tier.
+        num_host_blocks: blocks in the host tier; 0: there is none.
         max_num_seqs: sequences that run at the same time.
         max_num_batched_tokens: token budget of a step, prefill and decode together.
-        prefix_caching: False, as this version has no prefix cache.
-        eviction: page replacement policy; plays no part without a prefix cache.
-        preemption: what happens to a victim's K and V: ``"recompute"`` throws them away.
+        prefix_caching: keep full blocks after their last owner is gone, for who has the same prefix.
+        eviction: which cached block goes first: a name in ``pagedviz.memory.POLICIES``, or an object with the
+            methods of ``EvictionPolicy``.
+        placement: whether evicted blocks go down to the host tier: ``"always"``, ``"never"``, ``"reused"``, or an
+            object.
+        preemption: what happens to a victim's K and V: ``"swap"`` moves them to the host tier where it has room,
+            ``"recompute"`` gives them up, ``"auto"`` takes what costs less by measured speeds.
+        victim: which request is preempted: ``"newest"``, ``"fewest_tokens_lost"``, ``"largest"``, ``"priority"``,
+            or an object. The request that came first is never a victim while others run, so all of them finish.
         attention: ``"auto"``, ``"numba"``, ``"torch"`` or ``"triton"``.
         seed: where random sampling starts for requests without a seed of their own.
 
@@ -39,9 +48,11 @@ class EngineConfig:
     num_host_blocks: int = 0
     max_num_seqs: int = 32
     max_num_batched_tokens: int = 512
-    prefix_caching: bool = False
-    eviction: str = "lru"
-    preemption: str = "recompute"
+    prefix_caching: bool = True
+    eviction: str | EvictionPolicy = "lru"
+    placement: str | Placement = "always"
+    preemption: str = "auto"
+    victim: str | VictimPolicy = "newest"
     attention: str = "auto"
     seed: int = 0
 
@@ -55,13 +66,13 @@ class EngineConfig:
                 f"max_num_batched_tokens={self.max_num_batched_tokens} is less than "
                 f"max_num_seqs={self.max_num_seqs}: a step must have room for one token of each sequence"
             )
-        if self.num_host_blocks:
-            raise ConfigError(f"num_host_blocks={self.num_host_blocks}: this version has no host tier; valid: 0")
-        if self.prefix_caching:
-            raise ConfigError("prefix_caching=True: this version has no prefix cache; valid: False")
+        if not isinstance(self.prefix_caching, bool):
+            raise ConfigError(f"prefix_caching={self.prefix_caching!r}: must be True or False")
         _check_choice("attention", self.attention, ("auto", *BACKENDS))
         _check_choice("preemption", self.preemption, PREEMPTION)
-        _check_choice("eviction", self.eviction, EVICTION)
+        make_policy(self.eviction, self.num_device_blocks, self.seed)
+        make_placement(self.placement)
+        make_victim_policy(self.victim)
 
     @property
     def num_slots(self) -> int:

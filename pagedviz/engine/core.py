@@ -1,8 +1,8 @@
-"""The step: plan, take blocks, run the model, draw tokens, commit. All of it happens, or none.
+"""The step: plan, make room, take blocks, run the model, draw tokens, commit. All of it happens, or none.
 
 Whatever can fail or be interrupted runs before ``_commit``, and only takes blocks, which ``rollback`` gives
-back. Preemption alone stands even when its step fails: by then its blocks may have been written over.
-Events wait in ``_pending`` until it is known whether they happened.
+back. What makes room for it (``residency``: preemption, eviction, swaps, hits) stands even when the step fails:
+by then memory may have been written over. Events wait in ``_pending`` until it is known whether they happened.
 """
 
 from __future__ import annotations
@@ -14,8 +14,11 @@ import torch
 
 from pagedviz.engine.batch import build_batch, order
 from pagedviz.engine.config import EngineConfig
+from pagedviz.engine.costs import CostModel
+from pagedviz.engine.counters import Counters
 from pagedviz.engine.interrupts import Interrupts
 from pagedviz.engine.request import Request
+from pagedviz.engine.residency import Residency
 from pagedviz.engine.runner import Runner
 from pagedviz.engine.sampler import Draw, Sampler
 from pagedviz.engine.scheduler import Scheduled, Scheduler, StepPlan
@@ -24,15 +27,13 @@ from pagedviz.events import (
     EventBus,
     RequestAdded,
     RequestFinished,
-    RequestPreempted,
-    RequestScheduled,
     SequenceFinished,
     SequenceForked,
     StepFinished,
     StepStarted,
     TokenAppended,
 )
-from pagedviz.memory import BlockManager
+from pagedviz.memory import BlockManager, Swapper
 
 
 class EngineCore:
@@ -44,16 +45,26 @@ class EngineCore:
         self._interrupts = Interrupts()
         self.runner = runner
         self.sampler = sampler
-        groups = runner.model.spec.groups
-        self.manager = BlockManager(config.num_device_blocks, config.block_size, len(groups), self._emit)
-        self.scheduler = Scheduler(config, self.manager)
+        self.manager = BlockManager(
+            config.num_device_blocks,
+            config.block_size,
+            len(runner.model.spec.groups),
+            self._emit,
+            num_host_blocks=config.num_host_blocks,
+            caching=config.prefix_caching,
+            eviction=config.eviction,
+            seed=config.seed,
+        )
+        self.costs = CostModel()
+        self.counters = Counters()
+        self.scheduler = Scheduler(config, self.manager, self.costs, runner.cache.bytes_per_block)
+        swapper = Swapper(self.manager, runner.move, config.placement)
+        self._residency = Residency(self.manager, swapper, self.scheduler, self.counters, self.costs, self._emit)
         self.requests: dict[str, Request] = {}
         self.touched: dict[str, Request] = {}
         """Requests that got a token, until somebody takes them out: an exception on the way loses none."""
         self.steps = 0
-        self.prompt_tokens = 0
-        self.generation_tokens = 0
-        self.preemptions = 0
+        self._next_number = 0
 
     def _emit(self, event: AnyEvent) -> None:
         self._pending.append(event)
@@ -67,6 +78,7 @@ class EngineCore:
     def add(self, request: Request, texts: Many[str]) -> None:
         """Put a request in the waiting queue; ``texts`` are its prompt's pieces, for the event."""
         with self._interrupts.held():
+            request.number, self._next_number = self._next_number, self._next_number + 1
             self.requests[request.id] = request
             self.scheduler.add(request)
             ids = tuple(sequence.id for sequence in request.sequences)
@@ -82,14 +94,21 @@ class EngineCore:
                     self._end_sequence(request, sequence.id, "abort")
             self._publish()
 
+    def reset_cache(self) -> int:
+        """Give up every cached block; returns how many there were."""
+        with self._interrupts.held():
+            cached = self.manager.reset_cache()
+            self._publish()
+        return cached
+
     # -- the step ----------------------------------------------------------------------------------------------
 
     def step(self) -> None:
         """Run one step; the requests that got a token are then ``touched``. Nothing to do is no step.
 
         Raises:
-            BaseException: whatever the model, a kernel, the tokenizer or an interrupt raised. The step has
-                then not happened: tables, lengths and events are as before, less preempted requests' blocks.
+            BaseException: whatever the model, a kernel, a policy, the tokenizer or an interrupt raised. The step
+                has then not happened: tables, lengths and events are as before, but for who has memory.
                 Only what a subscriber raised, or an interrupt that was held back, comes after the step.
         """
         with self._interrupts.held():
@@ -98,38 +117,30 @@ class EngineCore:
                 assert not self.requests, "requests wait for what will never be free"
                 return
             began = time.perf_counter_ns()
-            self._preempt(plan)
-            stands = len(self._pending)
-            self.manager.begin()
+            self.manager.set_step(self.steps + 1)
             try:
-                items, draws = self._execute(plan)
+                self._residency.prepare(plan)
+                items, draws = self._attempt(plan)
             except BaseException:
-                self.manager.rollback()
-                del self._pending[stands:]
                 self._publish()
                 raise
             self.steps += 1
             self._pending.insert(0, _started(items))
-            self._commit(plan, items, draws, began)
+            self._commit(items, draws, began)
             self._publish()
 
-    def _preempt(self, plan: StepPlan) -> None:
-        for request in plan.preempted:
-            self.scheduler.preempt(request)
-            lost = _computed(request)
-            at = len(self._pending)
-            freed = sum(self.manager.release(sequence.id) for sequence in request.unfinished())
-            self._pending.insert(at, RequestPreempted(request.id, "recompute", plan.reason, freed, lost))
-            for sequence in request.unfinished():
-                sequence.computed = 0
-            request.forked = False
-            request.preemptions += 1
-            self.preemptions += 1
+    def _attempt(self, plan: StepPlan) -> tuple[list[Scheduled], list[Draw]]:
+        """Everything that can fail, and is undone then."""
+        stands = len(self._pending)
+        self.manager.begin()
+        try:
+            return self._execute(plan)
+        except BaseException:
+            self.manager.rollback()
+            del self._pending[stands:]
+            raise
 
     def _execute(self, plan: StepPlan) -> tuple[list[Scheduled], list[Draw]]:
-        """Everything that can fail."""
-        for request in plan.admitted:
-            self._emit(RequestScheduled(request.id, request.preemptions > 0))
         items = order(plan.scheduled)
         copies = []
         for item in items:
@@ -144,17 +155,19 @@ class EngineCore:
             self._emit(launch)
         return items, draws
 
-    def _commit(self, plan: StepPlan, items: list[Scheduled], draws: list[Draw], began: int) -> None:
+    def _commit(self, items: list[Scheduled], draws: list[Draw], began: int) -> None:
         """Apply what the step found; nothing here calls out."""
-        for request in plan.admitted:
-            self.scheduler.admit(request)
         decode = sum(item.decodes for item in items)
         prefill = sum(item.count for item in items) - decode
-        self.generation_tokens += len(draws)
-        self._emit(StepFinished((time.perf_counter_ns() - began) // 1000, prefill, decode))
+        duration = (time.perf_counter_ns() - began) // 1000
+        self.counters.generation_tokens += len(draws)
+        if not decode:
+            self.costs.saw_prefill(prefill, duration)
+        self._emit(StepFinished(duration, prefill, decode))
         for item in items:
-            item.sequence.computed += item.count
-            self.manager.fill(item.sequence.id, item.sequence.tokens, item.sequence.computed)
+            sequence = item.sequence
+            sequence.computed += item.count
+            self.manager.fill(sequence.id, sequence.tokens, sequence.computed, item.request.params.cache_salt)
         for request in dict.fromkeys(item.request for item in items):
             self._fork(request)
         for draw in draws:
@@ -169,13 +182,16 @@ class EngineCore:
         leader, *others = request.unfinished()
         if request.forked or leader.computed < leader.num_prompt:
             return
+        # When the leader is ahead, as after a preemption, a partly filled block holds what is not the prompt's.
+        size = self.manager.block_size
+        shared = leader.num_prompt if leader.computed == leader.num_prompt else leader.num_prompt // size * size
         for sequence in others:
-            sequence.computed = sequence.num_prompt
-            self._emit(SequenceForked(request.id, leader.id, sequence.id, sequence.num_prompt))
-            self.manager.fork(leader.id, sequence.id, sequence.num_prompt)
+            sequence.computed = shared
+            self._emit(SequenceForked(request.id, leader.id, sequence.id, shared))
+            self.manager.fork(leader.id, sequence.id, shared)
         request.forked = True
         if not leader.num_generated:  # not when the prompt is computed again after a preemption
-            self.prompt_tokens += leader.num_prompt
+            self.counters.prompt_tokens += leader.num_prompt
 
     def _append(self, draw: Draw) -> None:
         sequence = draw.sequence
@@ -193,13 +209,8 @@ class EngineCore:
         if not request.unfinished() and request.id in self.requests:
             self.scheduler.remove(request)
             del self.requests[request.id]
+            self.counters.requests_finished += 1
             self._emit(RequestFinished(request.id, reason))
-
-
-def _computed(request: Request) -> int:
-    """How many tokens of a request have their K and V in memory; what samples share counts once."""
-    active = request.active()
-    return sum(sequence.computed for sequence in active) - (len(active) - 1) * active[0].num_prompt
 
 
 def _started(items: list[Scheduled]) -> StepStarted:

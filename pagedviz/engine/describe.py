@@ -8,6 +8,7 @@ from typing import Any
 from pagedviz._version import __version__
 from pagedviz.engine.config import EngineConfig
 from pagedviz.engine.core import EngineCore
+from pagedviz.engine.request import RequestStatus
 from pagedviz.events.codec import EngineInfo
 
 
@@ -32,15 +33,29 @@ def engine_info(model: Any, core: EngineCore, config: EngineConfig) -> EngineInf
 
 
 def engine_stats(core: EngineCore, config: EngineConfig) -> dict[str, float]:
-    """Counters and gauges, named as vLLM's metrics where it has one."""
-    free = core.manager.pool.num_free
+    """Counters and gauges, named as vLLM's metrics where it has one.
+
+    ``num_free_blocks`` and ``kv_cache_usage_perc`` count cached blocks as free, as vLLM does: they can be handed
+    out at once.
+    """
+    device, host, counters, scheduler = core.manager.device, core.manager.host, core.counters, core.scheduler
+    swapped = sum(request.status is RequestStatus.SWAPPED for request in scheduler.waiting)
     return {
         "steps": core.steps,
-        "num_requests_running": len(core.scheduler.running),
-        "num_requests_waiting": len(core.scheduler.waiting),
-        "num_preemptions": core.preemptions,
-        "prompt_tokens": core.prompt_tokens,
-        "generation_tokens": core.generation_tokens,
-        "num_free_blocks": free,
-        "kv_cache_usage_perc": 1 - free / config.num_device_blocks,
+        "num_requests_running": len(scheduler.running),
+        "num_requests_waiting": len(scheduler.waiting) - swapped,
+        "num_requests_swapped": swapped,
+        "num_preemptions": counters.preemptions,
+        "num_preemptions_swap": counters.swaps,
+        "prompt_tokens": counters.prompt_tokens,
+        "generation_tokens": counters.generation_tokens,
+        "recomputed_tokens": counters.recomputed_tokens,
+        "prefix_cache_queries": counters.queried_tokens,
+        "prefix_cache_hits": counters.hit_tokens,
+        "num_free_blocks": device.num_available,
+        "num_cached_blocks": device.num_idle,
+        "num_free_host_blocks": host.num_available,
+        "num_cached_host_blocks": host.num_idle,
+        "kv_cache_usage_perc": 1 - device.num_available / config.num_device_blocks,
+        "cpu_cache_usage_perc": 1 - host.num_available / config.num_host_blocks if config.num_host_blocks else 0.0,
     }

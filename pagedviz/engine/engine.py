@@ -228,7 +228,7 @@ class Engine:
             spec=self._paged.spec,
             config=self.config,
         )
-        self._next_sequence += request.params.n
+        self._next_sequence += len(request.sequences)
         self._names.add(request_id)
         return request, texts
 
@@ -261,6 +261,11 @@ class Engine:
         """What the events so far say about memory, without requests that have finished."""
         with self._turn:
             return self._auditor.state()
+
+    def reset_prefix_cache(self) -> int:
+        """Give up every cached block, in both tiers; returns how many there were. Running requests keep theirs."""
+        with self._turn:
+            return self._core.reset_cache()
 
     @property
     def next_seq(self) -> int:

@@ -73,7 +73,7 @@ def new_request(
         max_tokens=max_tokens,
         sequences=[
             RequestSequence(first_sequence + index, index, len(tokens), list(tokens), text=begin(len(tokens)))
-            for index in range(params.n)
+            for index in range(1 if params.beam_width else params.width)
         ],
     )
     return request, pieces(tokenizer, tokens)
@@ -116,9 +116,10 @@ def _token_ids(prompt: Any, tokenizer: Any, vocab_size: int) -> list[int]:
 
 def _max_tokens(params: SamplingParams, prompt: int, room: int, spec: ModelSpec, config: EngineConfig) -> int:
     """How many tokens each sample may have. Samples run together, so together they must fit."""
-    n, size = params.n, config.block_size
+    n, size = params.width, config.block_size
+    name = "beam_width" if params.beam_width else "best_of" if params.best_of else "n"
     if n > config.max_num_seqs:
-        raise RequestError(f"n={n}: must be at most max_num_seqs={config.max_num_seqs}")
+        raise RequestError(f"{name}={n}: must be at most max_num_seqs={config.max_num_seqs}")
     # The prompt's full blocks are shared; each sample may need its own copy of all that follows.
     shared = prompt // size
     each = (config.num_device_blocks // len(spec.groups) - shared) // n
@@ -127,7 +128,7 @@ def _max_tokens(params: SamplingParams, prompt: int, room: int, spec: ModelSpec,
     if wanted < 1 or (n > 1 and wanted > fits):
         needed = (shared + n * (-(-(prompt + max(1, wanted) - 1) // size) - shared)) * len(spec.groups)
         raise RequestError(
-            f"n={n} samples of up to {prompt + max(1, wanted)} tokens need {needed} blocks, and the pool has "
-            f"{config.num_device_blocks}: lower n or max_tokens, or raise num_device_blocks"
+            f"{name}={n}: so many sequences of up to {prompt + max(1, wanted)} tokens need {needed} blocks, and "
+            f"the pool has {config.num_device_blocks}: lower {name} or max_tokens, or raise num_device_blocks"
         )
     return wanted

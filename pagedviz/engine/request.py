@@ -11,9 +11,10 @@ from pagedviz.engine.sampling import SamplingParams
 
 
 class RequestStatus(Enum):
-    """Where a request stands; a preempted request waits again."""
+    """Where a request stands; a preempted request waits again, a swapped one with its blocks in the host tier."""
 
     WAITING = "waiting"
+    SWAPPED = "swapped"
     RUNNING = "running"
     FINISHED = "finished"
 
@@ -53,6 +54,7 @@ class Request:
     Attributes:
         forked: True once every sample has blocks; before, only the first unfinished one (the leader) runs.
         preemptions: how often its blocks were taken away.
+        number: of the request in the order in which they came.
     """
 
     id: str
@@ -65,6 +67,16 @@ class Request:
     status: RequestStatus = RequestStatus.WAITING
     forked: bool = False
     preemptions: int = 0
+    number: int = 0
+
+    def tokens_in_memory(self) -> int:
+        """How many tokens have their K and V in its blocks; what samples share counts once."""
+        active = self.active()
+        return sum(sequence.computed for sequence in active) - (len(active) - 1) * active[0].num_prompt
+
+    def seats(self) -> int:
+        """How many sequences it may run at the same time."""
+        return self.params.beam_width or len(self.unfinished())
 
     def unfinished(self) -> list[Sequence]:
         """The sequences that still produce tokens."""

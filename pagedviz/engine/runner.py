@@ -7,11 +7,13 @@ from collections.abc import Sequence
 
 import torch
 
-from pagedviz.attention import KVCache, PagedBatch, StepAttention, select_backend
+from pagedviz.attention import KVCache, PagedBatch, StepAttention, Transfer, select_backend
 from pagedviz.engine.config import EngineConfig
 from pagedviz.errors import BackendUnavailable, ConfigError
 from pagedviz.events import KernelLaunched
+from pagedviz.memory import Moved
 from pagedviz.memory.block_manager import Copy
+from pagedviz.memory.swapping import Pairs
 from pagedviz.models import PagedModel
 from pagedviz.models.placement import DTYPES
 
@@ -32,21 +34,22 @@ class Runner:
         self.backend, self._kernels = select_backend(config.attention, model.device)
         if self.backend == "triton" and model.device.type == "cpu" and model.dtype == torch.bfloat16:
             raise BackendUnavailable("Triton's interpreter computes bfloat16 wrongly: use dtype='float32'")
-        spec = model.spec
-        shape = (
-            spec.num_lanes,
-            config.num_device_blocks,
-            config.block_size,
-            spec.num_kv_heads,
-            spec.head_dim,
-        )
+        self.cache = self._pool("num_device_blocks", config.num_device_blocks, config, self.device)
+        host = self._pool("num_host_blocks", config.num_host_blocks, config, torch.device("cpu"))
+        self._transfer = Transfer(self.cache, host)
+        self._places = model.spec.places()
+
+    def _pool(self, option: str, blocks: int, config: EngineConfig, device: torch.device) -> KVCache:
+        spec = self.model.spec
+        shape = (spec.num_lanes, blocks, config.block_size, spec.num_kv_heads, spec.head_dim)
         try:
-            self.cache = KVCache(shape, model.dtype, model.device)
+            return KVCache(shape, self.model.dtype, device, pinned=blocks > 0 and device != self.device)
         except (RuntimeError, MemoryError) as error:  # torch's out-of-memory errors are RuntimeErrors
-            raise ConfigError(
-                f"num_device_blocks={config.num_device_blocks}: no memory for K and V of so many blocks ({error})"
-            ) from error
-        self._places = spec.places()
+            raise ConfigError(f"{option}={blocks}: no memory for K and V of so many blocks ({error})") from error
+
+    def move(self, direction: str, pairs: Pairs) -> Moved:
+        """Copy the content of (source, target) blocks to the other tier: ``"out"`` of the device, or ``"in"``."""
+        return Moved(*self._transfer.run(direction, pairs))
 
     def copy(self, copies: Sequence[Copy]) -> list[KernelLaunched]:
         """Copy the content of blocks, all layers in one launch; returns what ran."""
@@ -60,6 +63,7 @@ class Runner:
 
     def run(self, batch: PagedBatch) -> tuple[torch.Tensor, list[KernelLaunched]]:
         """Compute the batch: logits (num_rows, vocab_size), and which kernels ran."""
+        self._transfer.wait()
         attention = StepAttention(self._kernels, self.cache, self._places, batch)
         logits = self.model.forward(batch.input_ids, batch.positions, batch.rows, attention)
         return logits, attention.launches()

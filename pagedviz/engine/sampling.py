@@ -39,6 +39,14 @@ class SamplingParams:
         stop_token_ids: tokens that end the text.
         logprobs: give the log probability of each token, and of this many likeliest ones; None: none.
         ignore_eos: go on after the model's end token.
+        best_of: draw this many samples, and give the ``n`` with the highest cumulative log probability, best first.
+        beam_width: search with this many beams, and give the ``n`` best; goes with greedy options only.
+        length_penalty: beams are compared by score / length ** length_penalty.
+        early_stopping: True: the search ends when ``beam_width`` beams have ended; False: when no better one is
+            likely to come; ``"never"``: when none can come. As in transformers.
+        preemption: ``"swap"``, ``"recompute"`` or ``"auto"`` for this request; None: as the engine's.
+        priority: the higher, the less important, as in vLLM; for ``victim="priority"``.
+        cache_salt: share cached blocks only with requests of the same salt, as in vLLM.
 
     Penalty, temperature, top-k, top-p and min-p are applied in this order, as in transformers.
 
@@ -58,6 +66,13 @@ class SamplingParams:
     stop_token_ids: Sequence[int] | None = None
     logprobs: int | None = None
     ignore_eos: bool = False
+    best_of: int | None = None
+    beam_width: int | None = None
+    length_penalty: float = 1.0
+    early_stopping: bool | str = False
+    preemption: str | None = None
+    priority: int = 0
+    cache_salt: str = ""
 
     def __post_init__(self) -> None:
         _check_int("n", self.n, 1)
@@ -75,8 +90,47 @@ class SamplingParams:
         ids = _tuple("stop_token_ids", self.stop_token_ids)
         for token in ids:
             _check_int("stop_token_ids", token, 0)
+        self._check_search()
         object.__setattr__(self, "stop", stop)
         object.__setattr__(self, "stop_token_ids", ids)
+
+    def _check_search(self) -> None:
+        """What concerns several sequences of one request, and what happens to them."""
+        _check_int("best_of", self.best_of, self.n, none=True)
+        _check_int("beam_width", self.beam_width, max(1, self.n), none=True)
+        _check_float("length_penalty", self.length_penalty, -math.inf, math.inf)
+        if isinstance(self.priority, bool) or not isinstance(self.priority, int):
+            raise RequestError(f"priority={self.priority!r}: must be a whole number")
+        if not isinstance(self.cache_salt, str):
+            raise RequestError(f"cache_salt={self.cache_salt!r}: must be a string")
+        if self.preemption not in {None, "swap", "recompute", "auto"}:
+            raise RequestError(f"preemption={self.preemption!r}: must be 'swap', 'recompute', 'auto' or None")
+        if self.early_stopping not in {True, False, "never"}:
+            raise RequestError(f"early_stopping={self.early_stopping!r}: must be True, False or 'never'")
+        if self.beam_width is None:
+            return
+        excluded = {
+            "temperature": (self.temperature if not self.greedy else 1.0, 1.0),
+            "top_k": (self.top_k if self.top_k != -1 else 0, 0),
+            "top_p": (self.top_p, 1.0),
+            "min_p": (self.min_p, 0.0),
+            "repetition_penalty": (self.repetition_penalty, 1.0),
+            "best_of": (self.best_of, None),
+            "logprobs": (self.logprobs, None),
+            "stop": (self.stop or None, None),
+        }
+        clashes = [f"{name}={value!r}" for name, (value, plain) in excluded.items() if value != plain]
+        if clashes:
+            raise RequestError(
+                f"beam_width={self.beam_width} excludes {', '.join(clashes)}: a beam search is greedy; "
+                "valid beside it: temperature=0, n, max_tokens, length_penalty, early_stopping, "
+                "stop_token_ids, ignore_eos"
+            )
+
+    @property
+    def width(self) -> int:
+        """How many sequences the request may have at the same time."""
+        return self.beam_width or self.best_of or self.n
 
     @property
     def greedy(self) -> bool:

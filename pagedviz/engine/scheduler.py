@@ -1,18 +1,24 @@
 """Who runs in the next step, and who is preempted. Plans with a dry run; moves requests between queues.
 
-First come, first served: requests run in the order in which they arrived, and when the pool is full the
-newest one gives its blocks back and waits at the front of the queue. Prefills are cut into chunks that fit
-the step's token budget (chunked prefill, as in Sarathi-Serve). It touches no block and no tensor.
+First come, first served: requests run in the order in which they came. When the pool is full a victim policy
+names requests that give their blocks back, by swap or by recomputation, and wait again where they stood in
+the queue. The request that came first is never among them, so it always gets on, and with it in the end
+everybody. Prefills are cut into chunks that fit the step's token budget (chunked prefill, as in
+Sarathi-Serve). It touches no block and no tensor.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from bisect import insort
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pagedviz.engine.config import EngineConfig
+from pagedviz.engine.costs import CostModel
 from pagedviz.engine.request import Request, RequestStatus, Sequence
-from pagedviz.memory import BlockManager, Trial
+from pagedviz.engine.victims import make_victim_policy
+from pagedviz.errors import PolicyError
+from pagedviz.memory import BlockManager, Prefix, Trial
 
 
 @dataclass(frozen=True)
@@ -36,77 +42,188 @@ class Scheduled:
 
 
 @dataclass(frozen=True)
+class Preemption:
+    """A running request gives its blocks back, by ``mode``, for a reason that a person can read."""
+
+    request: Request
+    mode: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Admission:
+    """A waiting request begins, or goes on, with what was found of its tokens; None if it was swapped out."""
+
+    request: Request
+    prefix: Prefix | None
+
+
+@dataclass(frozen=True)
 class StepPlan:
     """One step: what to compute, whose blocks to take for it, and who begins to run.
 
-    ``reason`` says why requests are preempted.
+    ``num_blocks`` is how many free device blocks all of this takes.
     """
 
     scheduled: tuple[Scheduled, ...]
-    preempted: tuple[Request, ...]
-    admitted: tuple[Request, ...]
-    reason: str
+    preempted: tuple[Preemption, ...]
+    admitted: tuple[Admission, ...]
+    num_blocks: int
 
 
 class Scheduler:
     """The queues, and the plan of the next step."""
 
-    def __init__(self, config: EngineConfig, manager: BlockManager) -> None:
+    def __init__(self, config: EngineConfig, manager: BlockManager, costs: CostModel, bytes_per_block: int) -> None:
         self._config = config
         self._manager = manager
-        self.waiting: deque[Request] = deque()
+        self._costs = costs
+        self._bytes_per_block = bytes_per_block
+        self._victims = make_victim_policy(config.victim)
+        self.waiting: list[Request] = []
         self.running: list[Request] = []
 
     # -- planning: changes nothing ---------------------------------------------------------------------------
 
     def plan(self) -> StepPlan:
-        """What the next step should do. Asking twice gives the same answer."""
+        """What the next step should do. Asking twice gives the same answer.
+
+        Raises:
+            PolicyError: the victim policy raised, or chose none of the requests it was given.
+        """
+        preempted: list[Preemption] = []
+        freed = self._manager.trial()
+        while True:
+            running = self._without(preempted)
+            scheduled, trial, short = self._run(running, freed.copy())
+            if short is None:
+                break
+            preempted.append(self._preempt(running, freed, short))
+        budget = self._config.max_num_batched_tokens - sum(item.count for item in scheduled)
+        admitted = [] if preempted else self._admit(trial, budget, scheduled)
+        taken = self._taken(freed, scheduled, admitted)
+        return StepPlan(tuple(scheduled), tuple(preempted), tuple(admitted), taken)
+
+    def _without(self, preempted: Iterable[Preemption]) -> list[Request]:
+        gone = {item.request.id for item in preempted}
+        return [request for request in self.running if request.id not in gone]
+
+    def _run(self, running: list[Request], trial: Trial) -> tuple[list[Scheduled], Trial, str | None]:
+        """What running requests compute; and if blocks do not suffice, for whom not and why."""
         budget = self._config.max_num_batched_tokens
-        trial = self._manager.trial()
-        running = list(self.running)
         scheduled: list[Scheduled] = []
-        preempted: list[Request] = []
-        reason = ""
-        position = 0
-        while position < len(running):
-            request = running[position]
-            work = _work(request, budget)
-            attempt = _attempt(trial, work)
+        for request in running:
+            work = _work(request.active(), request, budget)
+            attempt = trial.copy()
+            for item in work:
+                attempt.write(item.sequence.id, item.start, item.count)
             if attempt.num_free < 0:
-                victim = running.pop()
-                preempted.append(victim)
-                reason = reason or (
-                    f"{request.id} needs blocks: {trial.num_free - attempt.num_free}, and "
-                    f"{trial.num_free} of {self._config.num_device_blocks} are free"
+                needs, total = trial.num_free - attempt.num_free, self._config.num_device_blocks
+                return (
+                    scheduled,
+                    trial,
+                    f"{request.id} needs blocks: {needs}, and {trial.num_free} of {total} are free",
                 )
-                trial.release(sequence.id for sequence in victim.active())
-                continue
             trial = attempt
             scheduled += work
             budget -= sum(item.count for item in work)
-            position += 1
-        admitted = [] if preempted else self._admit(trial, budget, scheduled)
-        return StepPlan(tuple(scheduled), tuple(preempted), tuple(admitted), reason)
+        return scheduled, trial, None
 
-    def _admit(self, trial: Trial, budget: int, scheduled: list[Scheduled]) -> list[Request]:
+    def _preempt(self, running: list[Request], trial: Trial, short: str) -> Preemption:
+        """The next victim; ``trial`` counts its blocks as given back."""
+        assert len(running) > 1, "a request that is alone fits: that was checked when it came"
+        candidates = running[1:]
+        victim, why = self._choose(candidates)
+        reason = short if why == "it came last" else f"{short}; {why}"
+        ids = [sequence.id for sequence in victim.active()]
+        mode, how = self._mode(victim, trial, ids)
+        if mode == "swap":
+            trial.swap_out(ids)
+        else:
+            trial.release(ids)
+        return Preemption(victim, mode, f"{reason}; {how}" if how else reason)
+
+    def _choose(self, candidates: list[Request]) -> tuple[Request, str]:
+        name = getattr(self._victims, "name", type(self._victims).__name__)
+        try:
+            victim = self._victims.choose(tuple(candidates))
+            why = str(self._victims.explain(victim))
+        except Exception as error:
+            raise PolicyError(f"victim policy {name!r} raised {error!r}") from error
+        if not any(victim is candidate for candidate in candidates):
+            valid = [request.id for request in candidates]
+            raise PolicyError(f"victim policy {name!r} chose {victim!r}, which is none of {valid}")
+        return victim, why
+
+    def _mode(self, victim: Request, trial: Trial, ids: list[int]) -> tuple[str, str]:
+        """Swap or recompute, and what there is to say about it."""
+        wanted = victim.params.preemption or self._config.preemption
+        blocks = {block for id_ in ids for table in self._manager.tables(id_) for block in table}
+        if wanted == "recompute" or not blocks:
+            return "recompute", ""
+        if len(blocks) > trial.num_host_free:
+            total = self._config.num_host_blocks
+            if wanted == "auto" and not total:
+                return "recompute", ""
+            room = f"of {total} host blocks {trial.num_host_free} are free"
+            return "recompute", f"not swapped: it has {len(blocks)} blocks, and {room}"
+        if wanted == "swap":
+            return "swap", ""
+        return self._costs.choose(len(blocks) * self._bytes_per_block, victim.tokens_in_memory())
+
+    def _admit(self, trial: Trial, budget: int, scheduled: list[Scheduled]) -> list[Admission]:
         """Let waiting requests begin, in order, while sequences, tokens and blocks last."""
-        admitted: list[Request] = []
-        seats = self._config.max_num_seqs - sum(len(request.unfinished()) for request in self.running)
+        admitted: list[Admission] = []
+        seats = self._config.max_num_seqs - sum(request.seats() for request in self.running)
         for request in self.waiting:
-            leader = request.active()[0]
-            seats -= len(request.unfinished())
+            seats -= request.seats()
+            if seats < 0 or budget == 0:
+                break
             # Room for all that is known of it, though the first chunk may be shorter: a request that cannot
             # finish its prompt would only push others out.
             whole = trial.copy()
-            whole.write(leader.id, 0, len(leader.tokens))
-            if seats < 0 or budget == 0 or whole.num_free < 0:
+            admission = self._try(request, whole)
+            if whole.num_free < 0:
                 break
-            work = _work(request, budget)
+            have = self._computed(admission)
+            work = _work(request.active(), request, budget, have)
             trial = whole
             scheduled += work
-            budget -= work[0].count
-            admitted.append(request)
+            budget -= sum(item.count for item in work)
+            admitted.append(admission)
         return admitted
+
+    def _try(self, request: Request, trial: Trial) -> Admission:
+        """Count a waiting request with all its tokens as running."""
+        if request.status is RequestStatus.SWAPPED:
+            ids = [sequence.id for sequence in request.active()]
+            trial.swap_in(ids)
+            for sequence in request.active():
+                trial.write(sequence.id, sequence.computed, len(sequence.tokens) - sequence.computed)
+            return Admission(request, None)
+        leader = request.active()[0]
+        prefix = self._manager.finder.find(leader.id, leader.tokens, request.params.cache_salt)
+        trial.hit(prefix)
+        start = prefix.found * self._config.block_size
+        trial.write(leader.id, start, len(leader.tokens) - start, prefix.found)
+        return Admission(request, prefix)
+
+    def _computed(self, admission: Admission) -> int | None:
+        return None if admission.prefix is None else admission.prefix.found * self._config.block_size
+
+    def _taken(self, freed: Trial, scheduled: list[Scheduled], admitted: list[Admission]) -> int:
+        """The free blocks that the step takes."""
+        trial = freed.copy()
+        found = {}
+        for admission in admitted:
+            if admission.prefix is None:
+                trial.swap_in(sequence.id for sequence in admission.request.active())
+            else:
+                trial.hit(admission.prefix)
+                found[admission.request.active()[0].id] = admission.prefix.found
+        for item in scheduled:
+            trial.write(item.sequence.id, item.start, item.count, found.get(item.sequence.id))
+        return trial.num_taken
 
     # -- queues ----------------------------------------------------------------------------------------------
 
@@ -114,16 +231,16 @@ class Scheduler:
         """Put a new request at the end of the queue."""
         self.waiting.append(request)
 
-    def preempt(self, request: Request) -> None:
-        """Move a running request to the front of the queue: it came before all that wait there."""
+    def preempt(self, request: Request, status: RequestStatus) -> None:
+        """Move a running request back to its place in the queue."""
         self.running.remove(request)
-        self.waiting.appendleft(request)
-        request.status = RequestStatus.WAITING
+        insort(self.waiting, request, key=_number)
+        request.status = status
 
     def admit(self, request: Request) -> None:
-        """Move the first waiting request to those that run."""
+        """Move a waiting request to those that run."""
         self.waiting.remove(request)
-        self.running.append(request)
+        insort(self.running, request, key=_number)
         request.status = RequestStatus.RUNNING
 
     def remove(self, request: Request) -> None:
@@ -135,19 +252,17 @@ class Scheduler:
         request.status = RequestStatus.FINISHED
 
 
-def _work(request: Request, budget: int) -> list[Scheduled]:
-    """What a request can compute within the budget; nothing if the budget is spent."""
+def _number(request: Request) -> int:
+    return request.number
+
+
+def _work(sequences: list[Sequence], request: Request, budget: int, have: int | None = None) -> list[Scheduled]:
+    """What a request can compute within the budget; nothing if it is spent. ``have``: tokens that were found."""
     work = []
-    for sequence in request.active():
-        count = min(len(sequence.tokens) - sequence.computed, budget)
+    for sequence in sequences:
+        start = sequence.computed if have is None else have
+        count = min(len(sequence.tokens) - start, budget)
         if count:
-            work.append(Scheduled(request, sequence, sequence.computed, count))
+            work.append(Scheduled(request, sequence, start, count))
             budget -= count
     return work
-
-
-def _attempt(trial: Trial, work: list[Scheduled]) -> Trial:
-    attempt = trial.copy()
-    for item in work:
-        attempt.write(item.sequence.id, item.start, item.count)
-    return attempt

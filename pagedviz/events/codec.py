@@ -5,7 +5,7 @@ then one line per batch. Every line can stand on its own once the header is know
 the file, the live wire and the HTML page. Events are arrays ``[kind, field, ...]``; the header lists the
 field names of every kind, so that a reader in another language needs no second copy of the vocabulary.
 
-    {"format":"pagedviz-trace","version":1,"fields":{"BlockFreed":["tier","group","block"],...},"engine":{...}}
+    {"format":"pagedviz-trace","version":2,"fields":{"BlockFreed":["tier","group","block"],...},"engine":{...}}
     {"keyframe":{"block_size":16,"num_blocks":{"device":256},"step":0,"seq":0,...}}
     {"seq":0,"step":0,"t_us":1733,"events":[["RequestAdded","r0",...],...]}
 
@@ -22,7 +22,8 @@ from pagedviz.errors import TraceFormatError
 from pagedviz.events.records import KINDS, Batch
 
 FORMAT = "pagedviz-trace"
-VERSION = 1
+VERSION = 2
+"""2: prefix cache, eviction and host tier; a reader of version 1 does not know their events."""
 
 
 class LayerGroup(msgspec.Struct, frozen=True):

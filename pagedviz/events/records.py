@@ -81,10 +81,12 @@ class RequestPreempted(Event, frozen=True):
 
     request: str
     mode: str
-    """``recompute``: its K and V are thrown away and computed again later."""
+    """``recompute``: its K and V are given up and computed again later; ``swap``: they move to the host tier."""
     reason: str
     blocks_freed: int
+    """Device blocks that nobody holds any more. Full ones may stay cached."""
     tokens_lost: int
+    """How many tokens' K and V were in its blocks; 0 when they were swapped out."""
 
 
 class RequestFinished(Event, frozen=True):
@@ -96,7 +98,10 @@ class RequestFinished(Event, frozen=True):
 
 
 class SequenceForked(Event, frozen=True):
-    """A sample began to run on another one's blocks: the K and V of ``num_tokens`` tokens are shared."""
+    """A sequence began to run on another one's blocks: the K and V of ``num_tokens`` tokens are shared.
+
+    A sample has waited for it. A beam is new: it begins with a copy of its parent's tokens.
+    """
 
     request: str
     parent: int
@@ -110,6 +115,13 @@ class SequenceFinished(Event, frozen=True):
     request: str
     sequence: int
     reason: str
+
+
+class SequenceDropped(Event, frozen=True):
+    """A beam fell out of the best and is forgotten; its blocks were released."""
+
+    request: str
+    sequence: int
 
 
 class TokenAppended(Event, frozen=True):
@@ -133,7 +145,7 @@ class BlockAllocated(Event, frozen=True):
     sequence: int
     logical: int
     reason: str
-    """``prefill``, ``decode`` or ``copy_on_write``."""
+    """``prefill``, ``decode``, ``copy_on_write``, ``swap_out``, ``swap_in`` or ``prefix_hit`` (of the host tier)."""
 
 
 class BlockFilled(Event, frozen=True):
@@ -149,7 +161,7 @@ class BlockFilled(Event, frozen=True):
 
 
 class BlockShared(Event, frozen=True):
-    """One more sequence has the block in its table, as entry ``logical``."""
+    """One more sequence has the block in its table, as entry ``logical``, instead of what was there."""
 
     tier: str
     group: int
@@ -182,11 +194,96 @@ class BlockReleased(Event, frozen=True):
 
 
 class BlockFreed(Event, frozen=True):
-    """Nobody has the block any more; it can be handed out again."""
+    """Nobody has the block any more, and its content is given up; it can be handed out again."""
 
     tier: str
     group: int
     block: int
+
+
+class BlockCached(Event, frozen=True):
+    """Nobody has the block any more, and its content is kept under its name until the block is evicted.
+
+    In the host tier also: a free block took the content of a block that was evicted from the device.
+    """
+
+    tier: str
+    group: int
+    block: int
+    hash: str
+
+
+# -- cache ----------------------------------------------------------------------------------------------------
+
+
+class PrefixHit(Event, frozen=True):
+    """A sequence begins with ``tokens`` tokens whose K and V were found: ``blocks`` blocks in each group.
+
+    ``from_host`` of these blocks were in the host tier. ``resumed``: it had computed them before it was preempted,
+    so nothing was saved that was not lost.
+    """
+
+    request: str
+    sequence: int
+    blocks: int
+    tokens: int
+    from_host: int
+    resumed: bool
+
+
+class PrefixMissed(Event, frozen=True):
+    """The next ``tokens`` tokens of the sequence were looked for and not found."""
+
+    request: str
+    sequence: int
+    tokens: int
+    reason: str
+    """A sentence's end: ``no such prefix``, ``shorter than a block``, ``evicted at step 41 by lru``."""
+    resumed: bool
+
+
+class BlockEvicted(Event, frozen=True):
+    """A cached block's content is given up, so that somebody else can have the block. It is free now."""
+
+    tier: str
+    group: int
+    block: int
+    hash: str
+    policy: str
+    why: str
+    """The policy's own explanation."""
+    age: int
+    """Steps since its last owner let go of it."""
+
+
+class PrefixCacheReset(Event, frozen=True):
+    """All cached blocks were freed, ``blocks`` of them, and no block has a name any more."""
+
+    blocks: int
+
+
+# -- tier -----------------------------------------------------------------------------------------------------
+
+
+class SwappedOut(Event, frozen=True):
+    """The content of device blocks was copied to host blocks: ``pairs`` of (device block, host block).
+
+    ``request`` is the one that was preempted; empty when cached blocks went down as they were evicted.
+    """
+
+    request: str
+    pairs: tuple[tuple[int, int], ...]
+    num_bytes: int
+    duration_us: int
+
+
+class SwappedIn(Event, frozen=True):
+    """The content of host blocks was copied to device blocks: ``pairs`` of (host block, device block)."""
+
+    request: str
+    pairs: tuple[tuple[int, int], ...]
+    num_bytes: int
+    duration_us: int
 
 
 AnyEvent = Union[
@@ -199,6 +296,7 @@ AnyEvent = Union[
     RequestFinished,
     SequenceForked,
     SequenceFinished,
+    SequenceDropped,
     TokenAppended,
     BlockAllocated,
     BlockFilled,
@@ -206,6 +304,13 @@ AnyEvent = Union[
     BlockCopied,
     BlockReleased,
     BlockFreed,
+    BlockCached,
+    PrefixHit,
+    PrefixMissed,
+    BlockEvicted,
+    PrefixCacheReset,
+    SwappedOut,
+    SwappedIn,
 ]
 
 KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in AnyEvent.__args__}  # type: ignore[attr-defined]

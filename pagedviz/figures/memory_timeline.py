@@ -21,7 +21,7 @@ def memory_timeline(trace: Trace, tier: str = "device") -> go.Figure:
     points = thin(memory_history(trace, tier), _MOST_POINTS)
     steps = [point.step for point in points]
     figure = go.Figure()
-    for key in ("used", "waste", "free"):
+    for key in ("used", "internal", "free"):
         figure.add_scatter(
             x=steps,
             y=[getattr(point.use, key) for point in points],
@@ -49,7 +49,7 @@ def _add_marks(figure: go.Figure, points: list[MemoryPoint], key: str, symbol: s
     if marked:
         figure.add_scatter(
             x=[point.step for point in marked],
-            y=[point.use.used + point.use.waste for point in marked],
+            y=[point.use.used + point.use.internal for point in marked],
             customdata=[getattr(point, key) for point in marked],
             mode="markers",
             name=theme().label(key),

@@ -98,11 +98,11 @@ def _map(state: State, info: EngineInfo) -> tuple[str, float]:
 
 def _right(state: State, history: Points[MemoryPoint] | None) -> tuple[str, float]:
     use = state.memory()
-    total = use.used + use.waste + use.free
+    total = use.total
     y = _TOP
     aside = " \u00b7 ".join(
         f"{key} {words.percent(part, total)}"
-        for key, part in (("used", use.used), ("waste", use.waste), ("free", use.free))
+        for key, part in (("used", use.used), ("internal", use.internal), ("free", use.free))
     )
     parts = [_heading(_RIGHT_X, y, theme().label("timeline"), aside)]
     if history and len(history) > 1:
@@ -196,7 +196,7 @@ def _legend(y: float) -> str:
             theme().label("copied"),
         ),
         (rect(0, 0, 12, 12, fill=memory["used"]), theme().label("used")),
-        (rect(0, 0, 12, 12, fill=memory["waste"]), theme().label("waste")),
+        (rect(0, 0, 12, 12, fill=memory["internal"]), theme().label("internal")),
         (rect(0, 0, 12, 12, fill=memory["free"], fill_opacity=0.14, stroke=LINE), theme().label("free")),
         (
             element("path", d="M1 2h10l-5 9z", fill=marks["preempted"], stroke=INK, stroke_width=0.6),

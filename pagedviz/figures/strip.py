@@ -15,7 +15,7 @@ def memory_strip(points: Sequence[MemoryPoint], x: float, y: float, width: float
     colours = theme().memory
     first, last = points[0].step, points[-1].step
     span = max(1, last - first)
-    total = max(1, points[-1].use.used + points[-1].use.waste + points[-1].use.free)
+    total = max(1, points[-1].use.total)
 
     def across(step: int) -> float:
         return x + width * (step - first) / span
@@ -25,10 +25,10 @@ def memory_strip(points: Sequence[MemoryPoint], x: float, y: float, width: float
 
     drawn = thin(points, int(width))
     used = [(across(point.step), up(point.use.used)) for point in drawn]
-    held = [(across(point.step), up(point.use.used + point.use.waste)) for point in drawn]
+    held = [(across(point.step), up(point.use.used + point.use.internal)) for point in drawn]
     parts = [
         rect(x, y, width, height, fill=colours["free"], fill_opacity=0.14),
-        _area(held, y + height, x + width, colours["waste"]),
+        _area(held, y + height, x + width, colours["internal"]),
         _area(used, y + height, x + width, colours["used"]),
     ]
     parts += [
@@ -70,9 +70,9 @@ def thin(points: Sequence[MemoryPoint], most: int) -> list[MemoryPoint]:
 
 def memory_bar(use: MemoryUse, x: float, y: float, width: float, height: float) -> str:
     """One moment as a bar."""
-    total = max(1, use.used + use.waste + use.free)
+    total = max(1, use.total)
     parts = [rect(x, y, width, height, fill="#ffffff", stroke=LINE)]
-    for slots, key in ((use.used, "used"), (use.waste, "waste")):
+    for slots, key in ((use.used, "used"), (use.internal, "internal")):
         parts.append(rect(x, y, width * slots / total, height, fill=theme().memory[key]))
         x += width * slots / total
     return "".join(parts)

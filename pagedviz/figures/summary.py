@@ -25,10 +25,10 @@ def memory_summary(state: State, info: EngineInfo) -> str:
     for tier, blocks in state.num_blocks.items():
         if blocks > 0:
             use = state.memory(tier)
-            total = use.used + use.waste + use.free
+            total = use.total
             parts = ", ".join(
                 f"{slots:,} {name} ({words.percent(slots, total)})"
-                for slots, name in ((use.used, "used"), (use.waste, "wasted"), (use.free, "free"))
+                for slots, name in ((use.used, "used"), (use.internal, "wasted"), (use.free, "free"))
             )
             room = words.size(blocks * info.bytes_per_block)
             lines.append(f"{theme().tier(tier, info)}: {total:,} token slots in {room}: {parts}")

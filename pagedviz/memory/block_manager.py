@@ -1,10 +1,11 @@
-"""Who owns which block: block tables, sharing, copy-on-write. Emits every Block* event.
+"""Who owns which block: block tables, sharing, copy-on-write, prefix hits. Emits what happens to table entries.
 
 It decides ownership only. Whether a step fits is asked with a ``Trial``; who runs is decided in
-``engine/scheduler``; where a position lies in memory in ``engine/batch``; tensors are copied by the caller.
+``engine/scheduler``; where a position lies in memory in ``engine/batch``; what moves between the tiers in
+``swapping``; tensors are copied by the caller.
 
-A sequence has one block table per group of layers. All tables draw from one pool, as a process's
-mappings draw from one RAM.
+A sequence has one block table per group of layers, all in one tier. All tables of a tier draw from one pool,
+as a process's mappings draw from one RAM.
 """
 
 from __future__ import annotations
@@ -17,36 +18,56 @@ from pagedviz.events import (
     BlockAllocated,
     BlockCopied,
     BlockFilled,
-    BlockFreed,
     BlockReleased,
     BlockShared,
     Emit,
+    PrefixCacheReset,
     discard,
 )
 from pagedviz.memory.content import chained_hashes
-from pagedviz.memory.pool import BlockPool
+from pagedviz.memory.eviction import EvictionPolicy, make_policy
+from pagedviz.memory.prefix import Prefix, PrefixFinder
+from pagedviz.memory.tier import Tier
 from pagedviz.memory.trial import Trial
 
 BlockTable = list[int]
 Copy = tuple[int, int]
 """(source block, target block)."""
 
-TIER = "device"
-
 
 class BlockManager:
-    """Block tables over one pool of ``num_blocks`` blocks of ``block_size`` token slots.
+    """Block tables over a device tier and, if ``num_host_blocks``, a host tier; ``block_size`` slots a block.
 
     Every method that changes tables either does all of its work or, where a caller undoes a step with
     ``rollback``, none of it.
+
+    Args:
+        caching: keep full blocks after their last owner is gone, until ``eviction`` chooses them.
     """
 
-    def __init__(self, num_blocks: int, block_size: int, num_groups: int = 1, emit: Emit = discard) -> None:
+    def __init__(
+        self,
+        num_blocks: int,
+        block_size: int,
+        num_groups: int = 1,
+        emit: Emit = discard,
+        *,
+        num_host_blocks: int = 0,
+        caching: bool = False,
+        eviction: str | EvictionPolicy = "lru",
+        seed: int = 0,
+    ) -> None:
         self.block_size = block_size
         self.num_groups = num_groups
-        self.pool = BlockPool(num_blocks)
-        self._emit = emit
+        self.emit = emit
+        self.device = Tier("device", num_blocks, emit, eviction if caching else None, seed)
+        # A plug-in object serves one tier; the other one has the default policy.
+        below = eviction if isinstance(eviction, str) else "lru"
+        self.host = Tier("host", num_host_blocks, emit, below if caching else None, seed)
+        self.tiers = {tier.name: tier for tier in (self.device, self.host)}
+        self.finder = PrefixFinder(self.device, self.host, block_size, num_groups)
         self._tables: dict[int, list[BlockTable]] = {}
+        self._swapped: set[int] = set()
         self._hashes: dict[int, list[str]] = {}
         self._undo: list[tuple[int, int, int, int | None]] = []
 
@@ -55,6 +76,14 @@ class BlockManager:
     def tables(self, sequence: int) -> Sequence[BlockTable]:
         """The sequence's block tables, one per group; empty lists if it has no blocks."""
         return self._tables.get(sequence) or [[] for _ in range(self.num_groups)]
+
+    def tier_of(self, sequence: int) -> Tier:
+        """Where the blocks of the sequence are."""
+        return self.host if sequence in self._swapped else self.device
+
+    def hashes(self, sequence: int) -> Sequence[str]:
+        """The names of the sequence's full blocks."""
+        return self._hashes.get(sequence, ())
 
     def sequences(self) -> list[int]:
         """The sequences that have blocks."""
@@ -74,32 +103,32 @@ class BlockManager:
         """Make positions ``start`` to ``start + count - 1`` writable by this sequence alone.
 
         Missing blocks are allocated; a shared block that would be written into is copied first. Returns
-        the (source, target) pairs whose content the caller must copy before it writes. A ``Trial`` has
-        said that the pool has enough blocks.
+        the (source, target) pairs whose content the caller must copy before it writes. There must be enough
+        free blocks (``Trial`` counts them, ``swapping.make_room`` evicts for them).
         """
         size = self.block_size
         tables = self._tables.setdefault(sequence, [[] for _ in range(self.num_groups)])
         copies: list[Copy] = []
         for group, table in enumerate(tables):
             first = start // size
-            if first < len(table) and self.pool.refcount(table[first]) > 1:
+            if first < len(table) and self.device.pool.refcount(table[first]) > 1:
                 copies.append(self._copy_on_write(sequence, group, first))
             for logical in range(len(table), -(-(start + count) // size)):
                 self._allocate(sequence, group, logical, reason)
         return copies
 
     def _allocate(self, sequence: int, group: int, logical: int, reason: str) -> int:
-        block = self.pool.take()
+        block = self.device.pool.take()
         self._set_entry(sequence, group, logical, block)
-        self._emit(BlockAllocated(TIER, group, block, sequence, logical, reason))
+        self.emit(BlockAllocated("device", group, block, sequence, logical, reason))
         return block
 
     def _copy_on_write(self, sequence: int, group: int, logical: int) -> Copy:
         source = self._tables[sequence][group][logical]
         target = self._allocate(sequence, group, logical, "copy_on_write")
-        self._emit(BlockCopied(TIER, group, source, target, sequence, logical))
-        left = self.pool.drop(source)
-        self._emit(BlockReleased(TIER, group, source, sequence, logical, left))
+        self.emit(BlockCopied("device", group, source, target, sequence, logical))
+        left = self.device.pool.drop(source)
+        self.emit(BlockReleased("device", group, source, sequence, logical, left))
         return source, target
 
     def _set_entry(self, sequence: int, group: int, logical: int, block: int) -> None:
@@ -113,66 +142,171 @@ class BlockManager:
 
     def rollback(self) -> None:
         """Undo every ``write`` since ``begin``, the latest first. Emits nothing: nothing happened."""
+        pool = self.device.pool
         while self._undo:
             sequence, group, logical, previous = self._undo.pop()
             table = self._tables[sequence][group]
-            self.pool.untake(table[logical])
+            pool.untake(table[logical])
             if previous is None:
                 table.pop()
             else:
                 table[logical] = previous
-                self.pool.share(previous)
+                pool.share(previous)
         for sequence in [s for s, tables in self._tables.items() if not any(tables)]:
             del self._tables[sequence]
 
     # -- changes that stand ----------------------------------------------------------------------------------
 
+    def attach(self, sequence: int, prefix: Prefix, blocks: int) -> None:
+        """Let a sequence without blocks begin with the first ``blocks`` of its prefix, which are on the device."""
+        if not blocks:
+            return
+        self.open(sequence)
+        for logical in range(blocks):
+            for group in range(self.num_groups):
+                block = self.device.find((group, prefix.names[logical]))
+                assert block is not None, "what was found is still there"
+                self.share(sequence, group, logical, block)
+        self._hashes[sequence] = list(prefix.names[:blocks])
+
+    def share(self, sequence: int, group: int, logical: int, block: int) -> None:
+        """Put a device block that others own, or that is idle, into a table, at or before its end."""
+        count = self.device.own(block)
+        table = self._tables[sequence][group]
+        table[logical : logical + 1] = [block]
+        self.emit(BlockShared("device", group, block, sequence, logical, count))
+
     def fork(self, parent: int, child: int, num_tokens: int) -> None:
         """Let ``child`` share the parent's blocks that hold its first ``num_tokens`` tokens."""
-        self._tables[child] = [[] for _ in range(self.num_groups)]
+        blocks = -(-num_tokens // self.block_size)
+        if not blocks:
+            return
+        self.open(child)
         for group, table in enumerate(self._tables[parent]):
-            for logical, block in enumerate(table[: -(-num_tokens // self.block_size)]):
-                self._tables[child][group].append(block)
-                count = self.pool.share(block)
-                self._emit(BlockShared(TIER, group, block, child, logical, count))
+            for logical, block in enumerate(table[:blocks]):
+                self.share(child, group, logical, block)
         self._hashes[child] = self._hashes.get(parent, [])[: num_tokens // self.block_size]
 
-    def fill(self, sequence: int, tokens: Sequence[int], computed: int) -> None:
-        """Name the blocks that became full: the K and V of ``tokens[:computed]`` are in memory."""
+    def fill(self, sequence: int, tokens: Sequence[int], computed: int, salt: str = "") -> None:
+        """Name the blocks that became full: the K and V of ``tokens[:computed]`` are in memory.
+
+        Where another device block has the same content already, the sequence takes that one and gives its own up.
+        """
         hashes = self._hashes.setdefault(sequence, [])
         known = len(hashes)
-        hashes += chained_hashes(tokens, self.block_size, computed, hashes)
+        if (known + 1) * self.block_size > computed:
+            return
+        hashes += chained_hashes(tokens, self.block_size, computed, hashes, salt)
+        tables = self._tables[sequence]
         for logical in range(known, len(hashes)):
-            for group, table in enumerate(self._tables[sequence]):
-                self._emit(BlockFilled(TIER, group, table[logical], sequence, logical, hashes[logical]))
+            for group, table in enumerate(tables):
+                block = table[logical]
+                self.emit(BlockFilled("device", group, block, sequence, logical, hashes[logical]))
+                if self.device.cache is not None:
+                    self._name(sequence, group, logical, hashes[logical])
+
+    def _name(self, sequence: int, group: int, logical: int, content: str) -> None:
+        key, block = (group, content), self._tables[sequence][group][logical]
+        twin = self.device.find(key)
+        if twin is None:
+            self.name(block, group, logical, content)
+        elif twin != block:
+            self.share(sequence, group, logical, twin)
+            self.release_entry(self.device, sequence, group, logical, block)
+
+    def name(self, block: int, group: int, logical: int, content: str) -> None:
+        """Give an owned device block its name; the host tier does not keep the same content twice."""
+        key = (group, content)
+        assert self.device.cache is not None
+        self.device.cache.name(block, key, logical * self.block_size, self.device.step)
+        below = self.host.cache.find(key) if self.host.cache else None
+        if below is not None and self.host.cache is not None:
+            if self.host.is_idle(below.block):
+                self.host.cache.revive(below, hit=False)
+            self.host.drop_name(below.block)
+            if self.host.pool.refcount(below.block) == 0:
+                self.host.give_up(group, below.block)
 
     def release(self, sequence: int) -> int:
-        """Take all blocks from the sequence, the last first; returns how many became free."""
-        freed = 0
+        """Take all blocks from the sequence, the last first; returns how many nobody owns any more."""
+        tier, ownerless = self.tier_of(sequence), 0
         for group, table in enumerate(self._tables.get(sequence, ())):
             for logical in range(len(table) - 1, -1, -1):
-                block = table.pop()
-                left = self.pool.drop(block)
-                self._emit(BlockReleased(TIER, group, block, sequence, logical, left))
-                if left == 0:
-                    freed += 1
-                    self._emit(BlockFreed(TIER, group, block))
+                ownerless += self.release_entry(tier, sequence, group, logical, table.pop())
+        self.forget(sequence)
+        return ownerless
+
+    def release_entry(self, tier: Tier, sequence: int, group: int, logical: int, block: int) -> bool:
+        """Take one block of a tier from a sequence, whose table has it no more; True if nobody owns it now."""
+        left = tier.pool.drop(block)
+        self.emit(BlockReleased(tier.name, group, block, sequence, logical, left))
+        if left == 0:
+            tier.let_go(group, block)
+        return left == 0
+
+    def forget(self, sequence: int) -> None:
+        """The sequence has no blocks any more."""
         self._tables.pop(sequence, None)
         self._hashes.pop(sequence, None)
-        return freed
+        self._swapped.discard(sequence)
+        self.finder.forget(sequence)
 
-    def check(self) -> None:
-        """Compare tables and reference counts.
+    def open(self, sequence: int) -> None:
+        """Give a sequence without blocks its empty tables."""
+        self._tables[sequence] = [[] for _ in range(self.num_groups)]
+
+    def extend(self, sequence: int, group: int, block: int) -> None:
+        """Put a block at the end of a table."""
+        self._tables[sequence][group].append(block)
+
+    def set_hashes(self, sequence: int, names: Sequence[str]) -> None:
+        """The names of the sequence's full blocks, as they were found."""
+        self._hashes[sequence] = list(names)
+
+    def place(self, sequence: int, tables: list[BlockTable], *, swapped: bool) -> None:
+        """Set all tables of a sequence, now in the other tier."""
+        self._tables[sequence] = tables
+        (self._swapped.add if swapped else self._swapped.discard)(sequence)
+
+    # -- the cache as a whole --------------------------------------------------------------------------------
+
+    def set_step(self, step: int) -> None:
+        """What happens from here on happens in this step."""
+        self.device.step = self.host.step = step
+
+    def reset_cache(self) -> int:
+        """Free all cached blocks and forget all names; returns how many were freed."""
+        cached = self.device.clear() + self.host.clear()
+        self.emit(PrefixCacheReset(cached))
+        return cached
+
+    def change_eviction(self, eviction: str | EvictionPolicy) -> None:
+        """Let another policy decide which device blocks are evicted from now on.
 
         Raises:
-            AuditError: they contradict each other, or one block is in tables of two groups.
+            ConfigError: there is no such policy.
         """
-        owners: Counter[int] = Counter()
-        group_of: dict[int, int] = {}
+        policy = make_policy(eviction, self.device.pool.num_blocks)
+        if self.device.cache is not None:
+            self.device.cache.change_policy(policy)
+
+    def check(self) -> None:
+        """Compare tables, names and reference counts.
+
+        Raises:
+            AuditError: they contradict each other, or one block is in two groups, or one name in two tiers.
+        """
+        owners: dict[str, Counter[int]] = {name: Counter() for name in self.tiers}
+        group_of: dict[tuple[str, int], int] = {}
         for sequence, tables in self._tables.items():
+            tier = self.tier_of(sequence)
             for group, table in enumerate(tables):
-                owners.update(table)
+                owners[tier.name].update(table)
                 for block in table:
-                    if group_of.setdefault(block, group) != group:
+                    if group_of.setdefault((tier.name, block), group) != group:
                         raise AuditError(f"block {block} of sequence {sequence} is in tables of two groups")
-        self.pool.check(owners)
+        for name, tier in self.tiers.items():
+            tier.check(owners[name])
+        twice = self.device.names() & self.host.names()
+        if twice:
+            raise AuditError(f"content is in both tiers: {sorted(twice)}")

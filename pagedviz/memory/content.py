@@ -6,13 +6,14 @@ them too (as in vLLM's prefix cache).
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from hashlib import blake2b
 
-import numpy as np
 
-
-def chained_hashes(tokens: Sequence[int], block_size: int, computed: int, known: Sequence[str]) -> list[str]:
+def chained_hashes(
+    tokens: Sequence[int], block_size: int, computed: int, known: Sequence[str], salt: str = ""
+) -> list[str]:
     """The hashes that follow ``known``: of the full blocks of ``tokens[:computed]``.
 
     Args:
@@ -20,14 +21,15 @@ def chained_hashes(tokens: Sequence[int], block_size: int, computed: int, known:
         block_size: tokens per block.
         computed: how many tokens have their K and V in memory.
         known: hashes of the first blocks, from an earlier call.
+        salt: blocks of different salts have different names, whatever their tokens are (vLLM's ``cache_salt``).
 
     Returns:
         16 hex digits per further full block.
     """
     hashes: list[str] = []
-    previous = known[-1] if known else ""
+    previous = known[-1] if known else salt
     for end in range((len(known) + 1) * block_size, computed + 1, block_size):
-        content = np.asarray(tokens[end - block_size : end], dtype=np.int64).tobytes()
+        content = array("q", tokens[end - block_size : end]).tobytes()
         previous = blake2b(previous.encode() + content, digest_size=8).hexdigest()
         hashes.append(previous)
     return hashes

@@ -1,11 +1,12 @@
 """One tier's blocks: which are free, and how many owners the others have.
 
-Knows nothing of sequences, tables or events; ``block_manager`` does.
+Knows nothing of sequences, tables, names or events; ``tier`` and ``block_manager`` do.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from itertools import islice
 
 from pagedviz.errors import AuditError
 
@@ -13,8 +14,8 @@ from pagedviz.errors import AuditError
 class BlockPool:
     """``num_blocks`` blocks with reference counts. Freed blocks are handed out again oldest first.
 
-    Oldest first, as in vLLM's free queue, so that a freed block's content lives as long as it can: the map
-    stays legible, and a prefix cache can still find it.
+    Oldest first, as in vLLM's free queue, so that the map stays legible. A block whose last owner is gone is
+    free only once ``free`` says so: until then it may be cached.
     """
 
     def __init__(self, num_blocks: int) -> None:
@@ -24,12 +25,16 @@ class BlockPool:
 
     @property
     def num_free(self) -> int:
-        """How many blocks nobody has."""
+        """How many blocks can be taken."""
         return len(self._free)
 
     def refcount(self, block: int) -> int:
         """How many owners the block has."""
         return self._refcounts[block]
+
+    def upcoming(self, count: int) -> list[int]:
+        """The blocks that the next ``count`` calls of ``take`` will hand out."""
+        return list(islice(self._free, count))
 
     def take(self) -> int:
         """Hand out a free block, with one owner. The caller has made sure that there is one."""
@@ -48,18 +53,20 @@ class BlockPool:
         return self._refcounts[block]
 
     def drop(self, block: int) -> int:
-        """Take an owner away; returns how many are left. With the last one the block becomes free."""
+        """Take an owner away; returns how many are left."""
         left = self._refcounts[block] - 1
         self._refcounts[block] = left
-        if left == 0:
-            self._free.append(block)
         return left
 
-    def check(self, owners: dict[int, int]) -> None:
-        """Compare with the number of table entries that name each block.
+    def free(self, block: int) -> None:
+        """Put a block without owners at the end of the free queue."""
+        self._free.append(block)
+
+    def check(self, owners: dict[int, int], cached: set[int]) -> None:
+        """Compare with the number of table entries that name each block, and with the cached blocks.
 
         Raises:
-            AuditError: a reference count is wrong, or a block is free and owned, or neither.
+            AuditError: a reference count is wrong, or a block is not exactly one of owned, cached and free.
         """
         free = set(self._free)
         if len(free) != len(self._free):
@@ -67,5 +74,7 @@ class BlockPool:
         for block, count in enumerate(self._refcounts):
             if count != owners.get(block, 0):
                 raise AuditError(f"block {block}: refcount {count}, but {owners.get(block, 0)} entries name it")
-            if (count == 0) != (block in free):
-                raise AuditError(f"block {block}: refcount {count}, free: {block in free}")
+            if (count > 0) + (block in cached) + (block in free) != 1:
+                raise AuditError(
+                    f"block {block}: refcount {count}, cached: {block in cached}, free: {block in free}"
+                )

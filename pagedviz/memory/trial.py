@@ -1,6 +1,7 @@
-"""A dry run: would this step fit? Counts blocks exactly, and touches nothing.
+"""A dry run: would this step fit? Counts blocks, and touches nothing.
 
-The scheduler plans with it, so that a step whose plan stands cannot run out of blocks half way.
+The scheduler plans with it, so that a step whose plan stands cannot run out of blocks half way. Counts are
+exact but for content that two sequences of one plan bring back at the same time: that is counted twice.
 """
 
 from __future__ import annotations
@@ -9,35 +10,46 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from pagedviz.memory.prefix import Prefix
+
 if TYPE_CHECKING:
     from pagedviz.memory.block_manager import BlockManager
 
 
 class Trial:
-    """What the pool would look like after some writes and releases.
+    """What the tiers would look like after some writes, releases, hits and swaps.
 
     Attributes:
-        num_free: blocks that would be free.
+        num_free: device blocks that would be free, or idle and so could be evicted. Below 0: it does not fit.
+        num_host_free: the same of the host tier.
+        num_taken: free device blocks that would be handed out on the way.
     """
 
     def __init__(self, manager: BlockManager) -> None:
         self._manager = manager
-        self._dropped: Counter[int] = Counter()
-        self.num_free = manager.pool.num_free
+        self._dropped: Counter[tuple[str, int]] = Counter()
+        self._revived: set[tuple[str, int]] = set()
+        self.num_free = manager.device.num_available
+        self.num_host_free = manager.host.num_available
+        self.num_taken = 0
 
     def copy(self) -> Trial:
         """A trial that goes on from here on its own."""
         other = Trial(self._manager)
-        other._dropped, other.num_free = Counter(self._dropped), self.num_free
+        other._dropped, other._revived = Counter(self._dropped), set(self._revived)
+        other.num_free, other.num_host_free = self.num_free, self.num_host_free
+        other.num_taken = self.num_taken
         return other
 
-    def write(self, sequence: int, start: int, count: int) -> None:
+    def write(self, sequence: int, start: int, count: int, have: int | None = None) -> None:
         """Count the writing of positions ``start`` to ``start + count - 1`` as done.
 
-        ``num_free`` goes below 0 when the pool has too few blocks for it.
+        ``have``: blocks that each table will have by then, if not those that it has.
         """
-        copied = self._copied(sequence, start)
-        self.num_free -= len(copied) + sum(self._missing(sequence, start + count))
+        copied = self._copied(sequence, start) if have is None else []
+        blocks = -(-(start + count) // self._manager.block_size)
+        lengths = [len(t) for t in self._manager.tables(sequence)] if have is None else [have] * self._groups
+        self._take(len(copied) + sum(max(0, blocks - length) for length in lengths))
         self._dropped.update(copied)
 
     def release(self, sequences: Iterable[int]) -> None:
@@ -45,18 +57,66 @@ class Trial:
         for sequence in sequences:
             for table in self._manager.tables(sequence):
                 for block in table:
-                    self._dropped[block] += 1
-                    self.num_free += self._owners(block) == 0
+                    self._dropped["device", block] += 1
+                    self.num_free += self._owners("device", block) == 0
 
-    def _owners(self, block: int) -> int:
-        return self._manager.pool.refcount(block) - self._dropped[block]
+    def swap_out(self, sequences: Iterable[int]) -> None:
+        """Count the move of these sequences' blocks to the host tier as done."""
+        sequences = list(sequences)
+        self.num_host_free -= len(self._blocks(sequences))
+        self.release(sequences)
 
-    def _copied(self, sequence: int, start: int) -> list[int]:
+    def swap_in(self, sequences: Iterable[int]) -> None:
+        """Count the return of these sequences' blocks to the device as done."""
+        manager = self._manager
+        seen: set[int] = set()
+        for sequence in sequences:
+            hashes = manager.hashes(sequence)
+            for group, table in enumerate(manager.tables(sequence)):
+                for logical, block in enumerate(table):
+                    if block in seen:
+                        continue
+                    seen.add(block)
+                    key = (group, hashes[logical]) if logical < len(hashes) else None
+                    there = manager.device.find(key) if key else None
+                    if there is None:
+                        self._take(1)
+                    else:
+                        self._revive("device", there)
+
+    def hit(self, prefix: Prefix) -> None:
+        """Count the blocks of a prefix as owned: those in the host tier come up to the device."""
+        for content in prefix.names[: prefix.found]:
+            for group in range(self._groups):
+                block = self._manager.device.find((group, content))
+                if block is None:
+                    self._take(1)
+                else:
+                    self._revive("device", block)
+
+    def _take(self, count: int) -> None:
+        self.num_free -= count
+        self.num_taken += count
+
+    def _revive(self, tier: str, block: int) -> None:
+        """An idle block gets an owner: it can no longer be evicted."""
+        if (tier, block) not in self._revived and self._manager.tiers[tier].is_idle(block):
+            self._revived.add((tier, block))
+            self.num_free -= 1
+
+    @property
+    def _groups(self) -> int:
+        return self._manager.num_groups
+
+    def _owners(self, tier: str, block: int) -> int:
+        return self._manager.tiers[tier].pool.refcount(block) - self._dropped[tier, block]
+
+    def _blocks(self, sequences: Iterable[int]) -> set[int]:
+        return {block for s in sequences for table in self._manager.tables(s) for block in table}
+
+    def _copied(self, sequence: int, start: int) -> list[tuple[str, int]]:
         """The shared blocks that copy-on-write would copy: writes begin in the middle of them."""
         first = start // self._manager.block_size
+        tier = self._manager.tier_of(sequence).name
         tables = self._manager.tables(sequence)
-        return [table[first] for table in tables if first < len(table) and self._owners(table[first]) > 1]
-
-    def _missing(self, sequence: int, end: int) -> list[int]:
-        blocks = -(-end // self._manager.block_size)
-        return [max(0, blocks - len(table)) for table in self._manager.tables(sequence)]
+        return [(tier, t[first]) for t in tables if first < len(t) and self._owners(tier, t[first]) > 1]

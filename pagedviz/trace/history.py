@@ -6,19 +6,24 @@ Only the blocks that a batch touched are counted again, so a long run with a lar
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 from pagedviz.events import (
     Batch,
     BlockAllocated,
+    BlockCached,
     BlockCopied,
+    BlockEvicted,
     BlockFreed,
     BlockReleased,
     BlockShared,
+    PrefixHit,
     RequestPreempted,
     SequenceForked,
     StepFinished,
+    SwappedIn,
+    SwappedOut,
 )
 from pagedviz.trace.reducer import apply_batch
 from pagedviz.trace.state import MemoryUse, State
@@ -26,12 +31,24 @@ from pagedviz.trace.trace import Trace
 
 
 class MemoryPoint(NamedTuple):
-    """Memory when a step was over, and how often in it a request was preempted or a block copied."""
+    """Memory of a tier when a step was over, and how often in that step what happened.
+
+    ``preempted`` counts requests, ``copied`` and ``evicted`` blocks of the tier, ``swapped_out`` and ``swapped_in``
+    blocks that left and entered the device.
+    """
 
     step: int
     use: MemoryUse
-    preempted: int
-    copied: int
+    preempted: int = 0
+    copied: int = 0
+    evicted: int = 0
+    swapped_out: int = 0
+    swapped_in: int = 0
+
+    @property
+    def marked(self) -> bool:
+        """Whether anything but ordinary work happened."""
+        return any(self[2:])
 
 
 def memory_history(trace: Trace, tier: str = "device") -> list[MemoryPoint]:
@@ -41,36 +58,56 @@ def memory_history(trace: Trace, tier: str = "device") -> list[MemoryPoint]:
         TraceFormatError: an event contradicts what came before.
     """
     state = trace.start.copy()
-    fills = {block: state.fill(block, tier) for block in state.blocks.get(tier, {})}
+    size = state.block_size
+    blocks = state.blocks.setdefault(tier, {})
+    fills = {block: state.fill(block, tier) for block, found in blocks.items() if found.holders}
     used = sum(fills.values())
-    points = [MemoryPoint(state.step, state.memory(tier), 0, 0)]
+    points = [MemoryPoint(state.step, state.memory(tier))]
     for batch in trace.batches:
         apply_batch(state, batch)
+        blocks = state.blocks.setdefault(tier, {})
         for block in set(_touched(state, batch, tier)):
             used -= fills.pop(block, 0)
-            if block in state.blocks[tier]:
+            if block in blocks and blocks[block].holders:
                 fills[block] = state.fill(block, tier)
                 used += fills[block]
-        preempted = sum(isinstance(event, RequestPreempted) for event in batch.events)
-        copied = sum(isinstance(event, BlockCopied) for event in batch.events)
+        cached = (len(blocks) - len(fills)) * size
+        use = MemoryUse(used, cached, len(fills) * size - used, state.num_free(tier) * size)
+        counts = _counts(batch, tier)
         if points[-1].step == batch.step:
             before = points.pop()
-            preempted, copied = preempted + before.preempted, copied + before.copied
-        waste = len(fills) * state.block_size - used
-        use = MemoryUse(used, waste, state.num_free(tier) * state.block_size)
-        points.append(MemoryPoint(batch.step, use, preempted, copied))
+            counts = [a + b for a, b in zip(counts, before[2:], strict=True)]
+        points.append(MemoryPoint(batch.step, use, *counts))
     return points
+
+
+_COUNTED: tuple[tuple[type, Callable[[Any, str], int]], ...] = (
+    (RequestPreempted, lambda event, tier: 1),  # noqa: ARG005 - one shape for all
+    (BlockCopied, lambda event, tier: event.tier == tier),
+    (BlockEvicted, lambda event, tier: event.tier == tier),
+    (SwappedOut, lambda event, tier: len(event.pairs)),  # noqa: ARG005
+    (SwappedIn, lambda event, tier: len(event.pairs)),  # noqa: ARG005
+)
+
+
+def _counts(batch: Batch, tier: str) -> list[int]:
+    """The counts of a point, in its order."""
+    return [
+        sum(count(event, tier) for event in batch.events if isinstance(event, kind)) for kind, count in _COUNTED
+    ]
 
 
 def _touched(state: State, batch: Batch, tier: str) -> Iterator[int]:
     """The blocks of the tier whose fill the batch may have changed; ``state`` is the one after it."""
     for event in batch.events:
         match event:
-            case BlockAllocated() | BlockShared() | BlockReleased() | BlockFreed():
+            case BlockAllocated() | BlockShared() | BlockReleased() | BlockFreed() | BlockCached():
                 if event.tier == tier:
                     yield event.block
             case SequenceForked():
                 yield from _entries(state, event.child, 0, event.num_tokens, tier)
+            case PrefixHit():
+                yield from _entries(state, event.sequence, 0, event.tokens, tier)
             case RequestPreempted():
                 for sequence in state.requests[event.request].sequences:
                     yield from _entries(state, sequence, 0, len(state.sequences[sequence].tokens), tier)
@@ -82,7 +119,9 @@ def _touched(state: State, batch: Batch, tier: str) -> Iterator[int]:
 
 
 def _entries(state: State, sequence: int, start: int, stop: int, tier: str) -> Iterator[int]:
-    """The blocks of the tier that hold positions ``start`` to ``stop`` of a sequence."""
+    """The blocks of the tier that hold positions ``start`` to ``stop`` of a sequence, if it still exists."""
+    if sequence not in state.sequences:
+        return
     first, last = start // state.block_size, -(-stop // state.block_size)
     for table in state.sequences[sequence].tables.values():
         yield from (block for in_tier, block in table[first:last] if in_tier == tier)
@@ -90,6 +129,5 @@ def _entries(state: State, sequence: int, start: int, stop: int, tier: str) -> I
 
 def last_step_in_use(trace: Trace, tier: str = "device") -> int:
     """The last step at whose end somebody had blocks, or the last of all: after a run there is little to see."""
-    total = trace.start.num_blocks[tier] * trace.start.block_size
-    used = [point.step for point in memory_history(trace, tier) if point.use.free < total]
+    used = [point.step for point in memory_history(trace, tier) if point.use.used]
     return used[-1] if used else trace.last_step

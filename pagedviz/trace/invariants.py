@@ -29,8 +29,8 @@ def _pools(state: State) -> Iterator[str]:
         for number, block in held.items():
             if not 0 <= number < size:
                 yield f"block {number} is outside the {tier} pool of {size}"
-            if not block.holders:
-                yield f"{tier} block {number} is held by nobody"
+            if not block.holders and not (block.hash and block.cached >= 0):
+                yield f"{tier} block {number} is held by nobody, and not cached"
 
 
 def _requests(state: State) -> Iterator[str]:

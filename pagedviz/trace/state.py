@@ -13,7 +13,10 @@ Entry = tuple[str, int]
 
 
 class Request(msgspec.Struct, gc=False):
-    """A prompt with its samples. ``status`` is waiting, running, preempted or finished."""
+    """A prompt with its samples. ``status`` is waiting, running, preempted, swapped or finished.
+
+    Preempted and swapped requests wait again; a swapped one still has its K and V, in the host tier.
+    """
 
     name: str
     sequences: list[int]
@@ -27,8 +30,8 @@ class Request(msgspec.Struct, gc=False):
 class Sequence(msgspec.Struct, gc=False):
     """One stream of tokens and its block tables.
 
-    ``status``: ``waiting`` (not begun, or preempted), ``running``, ``finished``. ``computed`` is how many
-    of its tokens have their K and V in the cache. ``tables`` maps layer group -> logical block -> entry.
+    ``status``: ``waiting`` (not begun, or preempted), ``running``, ``swapped``, ``finished``. ``computed`` is how
+    many of its tokens have their K and V in its blocks. ``tables`` maps layer group -> logical block -> entry.
     """
 
     id: int
@@ -42,10 +45,12 @@ class Sequence(msgspec.Struct, gc=False):
 
 
 class Block(msgspec.Struct, frozen=True, gc=False):
-    """A block that somebody has. ``holders`` are (sequence, logical), the owner first.
+    """A block that is not free. ``holders`` are (sequence, logical), the owner first; a cached block has none.
 
-    ``born`` is the step that allocated it. ``copied_from`` is the block it was copied from (-1: none),
-    ``hash`` the name of its content once it is full. Frozen, so that copies of a state share their blocks.
+    ``born`` is the step that allocated it. ``copied_from`` is the block of its tier, and ``moved_from`` the block
+    of the other tier, that its content came from then (-1: none). ``hash`` is the name of its content once it is
+    full, ``cached`` the step in which its last holder let go of it (-1: it is held). Frozen, so that copies of a
+    state share their blocks.
     """
 
     group: int
@@ -53,10 +58,25 @@ class Block(msgspec.Struct, frozen=True, gc=False):
     born: int
     copied_from: int = -1
     hash: str = ""
+    cached: int = -1
+    moved_from: int = -1
+
+
+class Eviction(msgspec.Struct, frozen=True, gc=False):
+    """How a block last lost its cached content: in which step, to which policy, and the policy's reason."""
+
+    step: int
+    policy: str
+    why: str
 
 
 class Counters(msgspec.Struct):
-    """How often what happened since the trace began."""
+    """How often what happened since the trace began.
+
+    ``hit_tokens`` and ``missed_tokens`` count what new requests looked for in the prefix cache: what a request
+    computed again after its preemption is in ``lost_tokens``, never a hit. ``swapped_out`` and ``swapped_in``
+    count blocks.
+    """
 
     allocated: int = 0
     freed: int = 0
@@ -67,24 +87,51 @@ class Counters(msgspec.Struct):
     finished: int = 0
     prefill_tokens: int = 0
     decode_tokens: int = 0
+    cached: int = 0
+    evicted: int = 0
+    hit_tokens: int = 0
+    missed_tokens: int = 0
+    lost_tokens: int = 0
+    swapped_out: int = 0
+    swapped_in: int = 0
+    swapped_bytes: int = 0
 
 
 class MemoryUse(msgspec.Struct, frozen=True):
     """Token slots of one tier, adding up to its size (PagedAttention paper, section 2 and figure 2).
 
-    ``used`` slots hold K and V of a token, ``waste`` slots are in blocks that somebody has but hold nothing
-    yet (internal fragmentation), ``free`` slots are in free blocks.
+    ``used`` slots hold K and V of a token of some sequence, ``internal`` waste is slots of held blocks without a
+    token yet, ``cached`` slots are in full blocks that nobody has, ``free`` slots in free blocks. The paper's
+    other two parts are 0 in paged memory by construction: no block is taken before it is written (``reserved``
+    waste), and any free block serves any table (``external`` waste).
     """
 
     used: int
-    waste: int
+    cached: int
+    internal: int
     free: int
+
+    @property
+    def reserved(self) -> int:
+        """Slots kept for tokens to come: none."""
+        return 0
+
+    @property
+    def external(self) -> int:
+        """Free slots that are of no use to anybody: none."""
+        return 0
+
+    @property
+    def total(self) -> int:
+        """All slots of the tier."""
+        return self.used + self.cached + self.internal + self.free
 
 
 class State(msgspec.Struct):
     """Everything that the events say about memory after ``step``; ``seq`` is the next event's number.
 
-    ``blocks`` maps tier -> block id -> block, for blocks that somebody has. Blocks not in it are free.
+    ``blocks`` maps tier -> block id -> block, for blocks that are held or cached. Blocks not in it are free.
+    ``evicted`` maps tier -> block id -> its latest eviction, whoever has the block since.
     """
 
     block_size: int
@@ -98,6 +145,7 @@ class State(msgspec.Struct):
     counters: Counters = msgspec.field(default_factory=Counters)
     scheduled: list[tuple[int, int, int]] = []
     """What the latest step computed: (sequence, first position, number of tokens)."""
+    evicted: dict[str, dict[int, Eviction]] = {}
 
     def block(self, block: int, tier: str = "device") -> Block | None:
         """The block with this id, or None if it is free."""
@@ -109,23 +157,27 @@ class State(msgspec.Struct):
         return len(found.holders) if found else 0
 
     def fill(self, block: int, tier: str = "device") -> int:
-        """How many slots of the block hold the K and V of a token (0 to ``block_size``)."""
+        """How many slots of the block hold the K and V of a token (0 to ``block_size``); cached blocks are full."""
         found = self.block(block, tier)
         if found is None:
             return 0
         size = self.block_size
+        if not found.holders:
+            return size
         filled = (self.sequences[sequence].computed - logical * size for sequence, logical in found.holders)
         return max(0, min(size, max(filled, default=0)))
 
     def num_free(self, tier: str = "device") -> int:
-        """How many blocks of the tier nobody has."""
+        """How many blocks of the tier are neither held nor cached."""
         return self.num_blocks.get(tier, 0) - len(self.blocks.get(tier, {}))
 
     def memory(self, tier: str = "device") -> MemoryUse:
-        """How the tier's token slots are used; the three parts add up to all of them."""
-        held = self.blocks.get(tier, {})
+        """How the tier's token slots are used; the parts add up to all of them."""
+        blocks, size = self.blocks.get(tier, {}), self.block_size
+        held = [block for block, found in blocks.items() if found.holders]
         used = sum(self.fill(block, tier) for block in held)
-        return MemoryUse(used, len(held) * self.block_size - used, self.num_free(tier) * self.block_size)
+        cached = (len(blocks) - len(held)) * size
+        return MemoryUse(used, cached, len(held) * size - used, self.num_free(tier) * size)
 
     def copy(self) -> State:
         """A state that later changes to this one leave alone."""
@@ -145,4 +197,5 @@ class State(msgspec.Struct):
             {tier: dict(held) for tier, held in self.blocks.items()},
             msgspec.structs.replace(self.counters),
             [*self.scheduled],
+            {tier: dict(gone) for tier, gone in self.evicted.items()},
         )

@@ -50,7 +50,7 @@ def test_record_writes_a_trace_that_holds_the_run(recorded):
     assert told["steps"] == trace.num_steps
     assert told["events"] == trace.num_events
     assert [len(texts) for texts in told["texts"]] == [2, 2]
-    assert sum(isinstance(event, pv.events.BlockShared) for event in trace.events) == 2 + 1
+    assert sum(isinstance(event, pv.events.SequenceForked) for event in trace.events) == 2
 
 
 def test_record_prints_texts_and_memory_for_people(folder, tmp_path, capsys):

@@ -46,7 +46,7 @@ def call_outs(engine):
     core = engine._core
     kernels = core.runner._kernels
     return {
-        "take": (core.manager.pool, "take"),
+        "take": (core.manager.device.pool, "take"),
         "copy": (core.runner, "copy"),
         "run": (core.runner, "run"),
         "forward": (engine.model, "forward"),
@@ -82,13 +82,13 @@ def test_a_failure_at_any_call_out_undoes_the_step(byte_engine, undisturbed, mon
     engine.subscribe(batches.append)
     monkeypatch.setattr(owner, attribute, sometimes)
     while engine.has_unfinished_requests():
-        before = (engine.stats()["steps"], engine._core.manager.pool.num_free)
+        before = (engine.stats()["steps"], engine._core.manager.device.pool.num_free)
         try:
             for output in engine.step():
                 last[output.request_id] = output
         except error:
             assert engine.stats()["steps"] == before[0]
-            assert engine._core.manager.pool.num_free >= before[1]
+            assert engine._core.manager.device.pool.num_free >= before[1]
         engine.audit()
     assert failures > 1
     assert contents([last[i] for i in ids]) == undisturbed
@@ -105,7 +105,7 @@ def test_ctrl_c_is_raised_in_a_forward_and_held_back_while_tables_change(
     owner, attribute = {
         "forward": (engine.model.model.layers[1], "forward"),
         "write_kv": (core.runner._kernels, "write_kv"),
-        "take": (core.manager.pool, "take"),
+        "take": (core.manager.device.pool, "take"),
         "fill": (core.manager, "fill"),
         "publish": (core._bus, "publish"),
         "decode text": (engine.tokenizer, "decode"),

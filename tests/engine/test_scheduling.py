@@ -6,11 +6,14 @@ import pytest
 
 import pagedviz as pv
 from pagedviz.events import (
+    BlockCached,
     BlockFreed,
+    PrefixHit,
     RequestAdded,
     RequestFinished,
     RequestPreempted,
     RequestScheduled,
+    SequenceForked,
     StepFinished,
     StepStarted,
     TokenAppended,
@@ -106,7 +109,7 @@ def test_the_newest_gives_way_and_its_numbers_are_right(watched, make_prompt, ru
                 for other in rest[: ends[0] if ends else None]:
                     if type(other).__name__ == "BlockAllocated":
                         break
-                    freed += isinstance(other, BlockFreed)
+                    freed += isinstance(other, (BlockFreed, BlockCached))
                 assert event.blocks_freed == freed > 0
                 assert event.mode == "recompute"
                 assert "blocks" in event.reason
@@ -123,7 +126,11 @@ def test_tokens_lost_are_the_tokens_computed_again(watched, make_prompt, run_aud
         len(output.prompt_token_ids) + sum(len(sample.token_ids) - 1 for sample in output.outputs)
         for output in outputs
     )
-    assert computed == needed + lost
+    # What was found again was not lost after all; a partly filled block that its leader has gone on to fill is not
+    # shared with followers that begin again, and so computed once more by each.
+    found = sum(event.tokens for event in of(batches, PrefixHit) if event.resumed)
+    apart = sum(14 - event.num_tokens for event in of(batches, SequenceForked))
+    assert computed == needed + lost - found + apart
     stats = engine.stats()
     assert stats["prompt_tokens"] == sum(len(output.prompt_token_ids) for output in outputs)
     assert stats["generation_tokens"] == sum(len(s.token_ids) for output in outputs for s in output.outputs)

@@ -1,14 +1,75 @@
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pagedviz.errors import TraceFormatError
-from pagedviz.events import KINDS, Batch, TokenAppended, codec
+from pagedviz.events import (
+    KINDS,
+    Batch,
+    BlockCached,
+    BlockEvicted,
+    PrefixCacheReset,
+    PrefixHit,
+    PrefixMissed,
+    RequestPreempted,
+    SequenceDropped,
+    SwappedIn,
+    SwappedOut,
+    TokenAppended,
+    codec,
+)
+
+SINCE_2 = {
+    "SequenceDropped": "request sequence",
+    "BlockCached": "tier group block hash",
+    "PrefixHit": "request sequence blocks tokens from_host resumed",
+    "PrefixMissed": "request sequence tokens reason resumed",
+    "BlockEvicted": "tier group block hash policy why age",
+    "PrefixCacheReset": "blocks",
+    "SwappedOut": "request pairs num_bytes duration_us",
+    "SwappedIn": "request pairs num_bytes duration_us",
+}
 
 
 def test_the_header_lists_the_fields_of_every_kind(streams):
     header = codec.decode_header(codec.encode_header(streams.info_of(streams.Toy(0))))
     assert header.fields == {name: kind.__struct_fields__ for name, kind in KINDS.items()}
     assert header.engine.model == "toy"
+
+
+def test_the_header_of_version_2_has_these_kinds_more(streams):
+    header = codec.decode_header(codec.encode_header(streams.info_of(streams.Toy(0))))
+    assert header.version == 2
+    assert {name: " ".join(header.fields[name]) for name in SINCE_2} == SINCE_2
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        BlockCached("host", 1, 2, "00ff"),
+        BlockEvicted("device", 1, 2, "00ff", "lru", "used least \u202e recently", 3),
+        PrefixHit("r0", 1, 2, 32, 1, True),
+        PrefixMissed("r0", 1, 16, "evicted at step 41 by lru", False),
+        PrefixCacheReset(9),
+        RequestPreempted("r0", "swap", "", 3, 0),
+        SequenceDropped("r0", 1),
+        SwappedOut("", ((1, 2), (3, 4)), 1 << 40, 5),
+        SwappedIn("r0", (), 0, 0),
+    ],
+    ids=lambda event: type(event).__name__,
+)
+def test_an_event_comes_back_as_it_was(event):
+    batch = Batch(7, 2, 5, (event,))
+    assert codec.decode_batch(codec.encode_batch(batch)) == batch
+    assert type(codec.decode_batch(codec.encode_batch(batch)).events[0]) is type(event)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32), groups=st.integers(1, 2))
+def test_batches_of_every_kind_come_back_as_they_were(streams, seed, groups):
+    for batch in streams.random_run(seed, groups=groups).batches:
+        assert codec.decode_batch(codec.encode_batch(batch)) == batch
 
 
 def test_lines_have_no_line_break_inside_whatever_the_text():
@@ -35,6 +96,8 @@ def test_events_are_arrays_with_their_kind_first():
         b"{",
         b'{"seq":0,"step":0,"t_us":0,"events":[["TokenAppended",1,2,3]]}',
         b'{"seq":0,"step":0,"t_us":0,"events":[["TokenAppended",1.5,2,3,"x"]]}',
+        b'{"seq":0,"step":0,"t_us":0,"events":[["SwappedOut","",[[1,2,3]],0,0]]}',
+        b'{"seq":0,"step":0,"t_us":0,"events":[["PrefixHit","r0",1,2,3,0,1]]}',
         b'{"seq":0,"step":0,"t_us":0,"events":[["Nothing"]]}',
         b'{"seq":0,"step":0,"t_us":0,"events":[[]]}',
         b'{"seq":0,"step":0,"t_us":0,"events":{}}',

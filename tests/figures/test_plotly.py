@@ -12,7 +12,7 @@ def trace(golden):
 def test_the_timeline_stacks_to_the_pool(trace):
     figure = memory_timeline(trace)
     stacked = [line for line in figure.data if line.stackgroup]
-    assert [line.name for line in stacked] == [theme().label(key) for key in ("used", "waste", "free")]
+    assert [line.name for line in stacked] == [theme().label(key) for key in ("used", "internal", "free")]
     assert {sum(values) for values in zip(*(line.y for line in stacked), strict=True)} == {8 * 4}
     assert "simulated in RAM" in figure.layout.title.text
 

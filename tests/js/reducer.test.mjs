@@ -22,7 +22,7 @@ for (const file of readdirSync(folder).filter((name) => name.endsWith(".pvtrace"
     for (const [index, { state, memory }] of expected.states.entries()) {
       run.applyBatch(batches[index]);
       assert.deepEqual(JSON.parse(JSON.stringify(stateToJSON(run.state))), state, `after batch ${index}`);
-      if (memory) assert.deepEqual(memoryOf(run.state), memory, `memory after batch ${index}`);
+      for (const tier in memory ?? {}) assert.deepEqual(memoryOf(run.state, tier), memory[tier], `memory of the ${tier} after batch ${index}`);
     }
     if (expected.refused === null) {
       assert.equal(batches.length, expected.states.length);

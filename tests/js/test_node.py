@@ -13,7 +13,7 @@ import pytest
 
 import pagedviz
 from pagedviz.errors import TraceFormatError
-from pagedviz.events import Batch
+from pagedviz.events import KINDS, Batch
 from pagedviz.events.codec import (
     decode_batch,
     decode_header,
@@ -65,8 +65,8 @@ def write_case(folder: Path, name: str, start: State, batches: list[Batch], *, i
         except TraceFormatError:
             refused = state.seq
             break
-        memory = msgspec.structs.asdict(state.memory()) if is_sound else None
-        expected.append({"state": json.loads(msgspec.json.encode(state)), "memory": memory})
+        memory = {tier: msgspec.structs.asdict(state.memory(tier)) for tier in state.num_blocks}
+        expected.append({"state": json.loads(msgspec.json.encode(state)), "memory": memory if is_sound else None})
     (folder / f"{name}.pvtrace").write_bytes(trace)
     (folder / f"{name}.json").write_text(json.dumps({"refused": refused, "states": expected}))
     return refused is not None
@@ -120,6 +120,26 @@ def test_both_reducers_refuse_the_same_event(tmp_path):
     for seed in range(120):
         spoiled = spoil(list(streams.batches(seed, 40, groups=1 + seed % 2)), random.Random(seed))
         refused += write_case(tmp_path, f"spoiled-{seed}", State(4, {"device": 24}), spoiled, is_sound=False)
+    assert refused > 20
+    run_node("reducer.test.mjs", PAGEDVIZ_CASES=tmp_path)
+
+
+def test_both_reducers_agree_on_caching_swapping_and_beams(tmp_path, streams):
+    seen = set()
+    for seed in range(24):
+        toy = streams.random_run(seed, groups=1 + seed % 2)
+        assert not write_case(tmp_path, f"memory-{seed}", streams.start_of(toy), toy.batches, is_sound=True)
+        seen |= {type(event) for batch in toy.batches for event in batch.events}
+    assert seen == set(KINDS.values())
+    run_node("reducer.test.mjs", PAGEDVIZ_CASES=tmp_path)
+
+
+def test_both_reducers_refuse_the_same_event_about_the_cache_and_the_tiers(tmp_path, streams):
+    refused = 0
+    for seed in range(120):
+        toy = streams.random_run(seed, groups=1 + seed % 2)
+        spoiled = spoil(toy.batches, random.Random(seed))
+        refused += write_case(tmp_path, f"spoiled-{seed}", streams.start_of(toy), spoiled, is_sound=False)
     assert refused > 20
     run_node("reducer.test.mjs", PAGEDVIZ_CASES=tmp_path)
 

@@ -18,8 +18,8 @@ def everything(manager):
     """All of a manager's state, the order of free blocks included."""
     return (
         {s: [list(table) for table in manager.tables(s)] for s in manager.sequences()},
-        list(manager.pool._free),
-        list(manager.pool._refcounts),
+        list(manager.device.pool._free),
+        list(manager.device.pool._refcounts),
         {s: list(hashes) for s, hashes in manager._hashes.items()},
     )
 
@@ -70,7 +70,7 @@ class Memory(RuleBasedStateMachine):
         trial, writes = self.fitting(self.plan(data, 6))
         order = data.draw(st.permutations(writes))
         self.write_all(order)
-        assert self.manager.pool.num_free == trial.num_free
+        assert self.manager.device.pool.num_free == trial.num_free
         for sequence, start, count in order:
             self.next_id = max(self.next_id, sequence + 1)
             for position in range(start, start + count):
@@ -78,7 +78,7 @@ class Memory(RuleBasedStateMachine):
                 self.content.setdefault(sequence, []).append(self.stamp)
                 for table in self.manager.tables(sequence):
                     block = table[position // self.size]
-                    assert self.manager.pool.refcount(block) == 1, "a shared block is written into"
+                    assert self.manager.device.pool.refcount(block) == 1, "a shared block is written into"
                     self.slots[block, position % self.size] = self.stamp
         for sequence, _, _ in order:
             self.manager.fill(sequence, self.content[sequence], len(self.content[sequence]))
@@ -89,7 +89,7 @@ class Memory(RuleBasedStateMachine):
         _, writes = self.fitting(self.plan(data, 6))
         stop = data.draw(st.integers(0, 8))
         taken = 0
-        original = self.manager.pool.take
+        original = self.manager.device.pool.take
 
         def take():
             nonlocal taken
@@ -98,13 +98,13 @@ class Memory(RuleBasedStateMachine):
                 raise RuntimeError("injected")
             return original()
 
-        self.manager.pool.take = take
+        self.manager.device.pool.take = take
         try:
             self.write_all(writes)
         except RuntimeError:
             pass
         finally:
-            del self.manager.pool.take
+            del self.manager.device.pool.take
             self.manager.rollback()
         assert everything(self.manager) == before
 
@@ -114,10 +114,10 @@ class Memory(RuleBasedStateMachine):
         parent = data.draw(st.sampled_from(sorted(self.content)))
         shared = data.draw(st.integers(1, len(self.content[parent])))
         child, self.next_id = self.next_id, self.next_id + 1
-        free = self.manager.pool.num_free
+        free = self.manager.device.pool.num_free
         self.manager.fork(parent, child, shared)
         self.content[child] = self.content[parent][:shared]
-        assert self.manager.pool.num_free == free, "sharing costs nothing"
+        assert self.manager.device.pool.num_free == free, "sharing costs nothing"
 
     @precondition(lambda self: self.content)
     @rule(data=st.data())
@@ -125,9 +125,9 @@ class Memory(RuleBasedStateMachine):
         gone = data.draw(st.lists(st.sampled_from(sorted(self.content)), min_size=1, unique=True))
         trial = self.manager.trial()
         trial.release(gone)
-        free = self.manager.pool.num_free
+        free = self.manager.device.pool.num_free
         freed = sum(self.manager.release(sequence) for sequence in gone)
-        assert self.manager.pool.num_free == free + freed == trial.num_free
+        assert self.manager.device.pool.num_free == free + freed == trial.num_free
         for sequence in gone:
             del self.content[sequence]
 
@@ -146,7 +146,7 @@ class Memory(RuleBasedStateMachine):
         self.manager.release(victim)
         del self.content[victim]
         self.write_all([write])
-        assert self.manager.pool.num_free == trial.num_free
+        assert self.manager.device.pool.num_free == trial.num_free
         self.manager.rollback()
 
     # -- what holds at all times ---------------------------------------------------------------------------
@@ -164,8 +164,8 @@ class Memory(RuleBasedStateMachine):
                 owners.update(table)
                 held = [self.slots[table[i // self.size], i % self.size] for i in range(len(tokens))]
                 assert held == tokens, "a sequence no longer finds what it wrote"
-        assert [self.manager.pool.refcount(b) for b in range(NUM_BLOCKS)] == [owners[b] for b in range(NUM_BLOCKS)]
-        assert self.manager.pool.num_free == NUM_BLOCKS - len(owners)
+        assert [self.manager.device.pool.refcount(b) for b in range(NUM_BLOCKS)] == [owners[b] for b in range(NUM_BLOCKS)]
+        assert self.manager.device.pool.num_free == NUM_BLOCKS - len(owners)
 
     @invariant()
     def every_block_is_shared_from_its_first_slot_on(self):
@@ -244,13 +244,13 @@ def test_check_finds_tables_that_contradict_the_pool(damage):
     manager.write(0, 0, 2, "prefill")
     manager.check()
     if damage == "refcount":
-        manager.pool._refcounts[0] += 1
+        manager.device.pool._refcounts[0] += 1
     elif damage == "lost":
-        manager.pool._free.pop()
+        manager.device.pool._free.pop()
     elif damage == "twice":
-        manager.pool._free.append(5)
+        manager.device.pool._free.append(5)
     else:
         manager._tables[0][1].append(0)
-        manager.pool._refcounts[0] += 1
+        manager.device.pool._refcounts[0] += 1
     with pytest.raises(AuditError):
         manager.check()

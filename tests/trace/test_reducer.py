@@ -9,22 +9,30 @@ from pagedviz.events import (
     KINDS,
     Batch,
     BlockAllocated,
+    BlockCached,
     BlockCopied,
+    BlockEvicted,
     BlockFilled,
     BlockFreed,
     BlockReleased,
     BlockShared,
+    PrefixCacheReset,
+    PrefixHit,
     RequestAdded,
     RequestFinished,
     RequestPreempted,
     RequestScheduled,
+    SequenceDropped,
     SequenceFinished,
     SequenceForked,
     StepFinished,
     StepStarted,
+    SwappedIn,
+    SwappedOut,
     TokenAppended,
 )
 from pagedviz.trace import State, apply, apply_batch, contradictions
+from pagedviz.trace.reducer import RULES
 
 runs = st.fixed_dictionaries(
     {
@@ -33,6 +41,8 @@ runs = st.fixed_dictionaries(
         "block_size": st.sampled_from((1, 2, 4, 16)),
         "num_blocks": st.integers(8, 40),
         "groups": st.integers(1, 2),
+        "num_host": st.sampled_from((0, 3, 16)),
+        "caching": st.booleans(),
     }
 )
 
@@ -45,15 +55,22 @@ def test_state_is_sound_after_every_batch_and_knows_who_holds_what(streams, run)
     for batch in toy.batches:
         apply_batch(state, batch)
         assert list(contradictions(state)) == []
-        use = state.memory()
-        assert use.used + use.waste + use.free == toy.num_blocks * toy.block_size
-        assert min(use.used, use.waste, use.free) >= 0
-    assert {block: state.refcount(block) for block in state.blocks.get("device", {})} == toy.holders
+        for tier, blocks in (("device", toy.num_blocks), ("host", toy.num_host)):
+            use = state.memory(tier)
+            assert use.used + use.cached + use.internal + use.free == use.total == blocks * toy.block_size
+            assert min(use.used, use.cached, use.internal, use.free) >= 0
+    for pool in (toy.memory.device, toy.memory.host):
+        blocks = state.blocks.get(pool.tier, {})
+        assert {block: len(found.holders) for block, found in blocks.items() if found.holders} == pool.holders
+        assert {
+            block: ((found.group, found.hash), found.cached) for block, found in blocks.items() if not found.holders
+        } == {block: (pool.names[block], step) for block, step in pool.idle.items()}
     for job in toy.jobs:
         assert state.requests[job.name].status == job.status
+        assert state.requests[job.name].sequences == [stream.id for stream in job.streams]
         for stream in job.streams:
             sequence = state.sequences[stream.id]
-            tables = {g: [("device", block) for block in table] for g, table in stream.tables.items()}
+            tables = {g: [(stream.tier, block) for block in table] for g, table in stream.tables.items()}
             assert (sequence.tokens, sequence.status) == (stream.tokens, stream.status)
             assert sequence.computed == stream.computed or stream.status == "finished"
             assert {g: t for g, t in sequence.tables.items() if t} == {g: t for g, t in tables.items() if t}
@@ -95,8 +112,8 @@ def test_a_copy_stays_as_it_was(streams):
 
 
 def running_state():
-    """Two samples of r0: A has blocks 0 and 1, B shares block 0 and waits; r1 waits with C."""
-    state = State(4, {"device": 4})
+    """Two samples of r0: A has blocks 0 and 1, B shares block 0 and waits; r1 waits with C. Host 0 is cached."""
+    state = State(4, {"device": 4, "host": 2})
     for event in (
         RequestAdded("r0", (0, 1), (1, 2, 3, 4, 5), (), 8),
         RequestAdded("r1", (2,), (7,), (), 8),
@@ -106,6 +123,7 @@ def running_state():
         StepStarted(((0, 0, 5),)),
         StepFinished(1, 5, 0),
         BlockShared("device", 0, 0, 1, 0, 2),
+        BlockCached("host", 0, 0, "ab"),
     ):
         apply(state, event)
     return state
@@ -132,6 +150,20 @@ def running_state():
         (BlockFilled("device", 0, 0, 2, 0, "ab"), "is not entry 0 of sequence 2"),
         (BlockCopied("device", 0, 2, 1, 0, 1), "copied while nobody has it"),
         (BlockCopied("device", 0, 0, 3, 0, 1), "3, which does not exist"),
+        (BlockCached("device", 0, 0, "ab"), "cached while somebody has it"),
+        (BlockCached("device", 0, 4, "ab"), "outside the device pool of 4"),
+        (BlockCached("disk", 0, 0, "ab"), "'disk', which does not exist"),
+        (BlockEvicted("device", 0, 0, "ab", "lru", "", 0), "evicted while somebody has it"),
+        (BlockEvicted("host", 0, 1, "ab", "lru", "", 0), "1, which does not exist"),
+        (PrefixHit("r1", 2, 1, 1, 0, False), "1 of 1 tokens are found, 0 are there"),
+        (PrefixHit("r0", 0, 1, 4, 0, False), "4 of 5 tokens are found, 5 are there"),
+        (PrefixHit("r0", 9, 1, 4, 0, False), "9, which does not exist"),
+        (PrefixCacheReset(0), "1 blocks were cached, not 0"),
+        (PrefixCacheReset(2), "1 blocks were cached, not 2"),
+        (SwappedOut("r0", ((0, 1),), 0, 0), "1, which does not exist"),
+        (SwappedOut("r0", ((3, 0),), 0, 0), "3, which does not exist"),
+        (SwappedIn("r0", ((1, 0),), 0, 0), "1, which does not exist"),
+        (SwappedIn("r0", ((0, 3),), 0, 0), "3, which does not exist"),
         (RequestAdded("r0", (9,), (1,), (), 1), "added twice"),
         (RequestAdded("r9", (0,), (1,), (), 1), "sequence 0 is added twice"),
         (RequestAdded("r9", (9,), (1, 2), ("a",), 1), "2 prompt tokens have 1 texts"),
@@ -141,6 +173,12 @@ def running_state():
         (SequenceForked("r0", 0, 0, 5), "sequence 0 is running, not waiting"),
         (SequenceForked("r0", 0, 1, 6), "6 tokens are shared of 5"),
         (SequenceForked("r0", 2, 1, 1), "1 tokens are shared of 0"),
+        (SequenceForked("r0", 0, 9, 6), "6 tokens are shared of 5"),
+        (SequenceForked("r9", 0, 9, 5), "'r9', which does not exist"),
+        (SequenceForked("r0", 9, 1, 1), "9, which does not exist"),
+        (SequenceDropped("r0", 0), "sequence 0 is dropped while it has blocks"),
+        (SequenceDropped("r0", 2), "not in list"),
+        (SequenceDropped("r0", 9), "9, which does not exist"),
         (TokenAppended(0, 6, 1, ""), "position 6 follows 5 tokens"),
         (TokenAppended(9, 0, 1, ""), "9, which does not exist"),
         (SequenceFinished("r0", 9, "stop"), "9, which does not exist"),
@@ -179,11 +217,13 @@ def test_batches_follow_each_other_without_gaps(seq, words):
         apply_batch(State(4, {"device": 4}), Batch(seq, 1, 0, (StepStarted(()),)))
 
 
-def test_every_kind_changes_a_state_or_is_known_not_to(streams, golden):
-    """The reducer has a case for every member of the union; mypy proves it, this looks at the golden run."""
-    from pagedviz.trace import Trace
+def test_every_kind_has_a_rule():
+    assert set(RULES) == set(KINDS.values())
 
-    trace = Trace.load(golden / "tiny_run.pvtrace")
+
+def test_every_kind_changes_a_state_or_is_known_not_to(streams):
+    """Looks at the run that the golden trace is made of."""
+    trace = streams.trace_of(streams.golden_run())
     state, silent = trace.start.copy(), set(KINDS)
     for event in trace.events:
         before = state.copy()

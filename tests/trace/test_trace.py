@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -5,8 +7,10 @@ from hypothesis import strategies as st
 
 from pagedviz.errors import ConfigError, TraceFormatError
 from pagedviz.events import KINDS, Batch, BlockFreed
-from pagedviz.trace import Replay, State, Trace, apply_batch, memory_history
+from pagedviz.trace import MemoryPoint, MemoryUse, Replay, State, Trace, apply_batch, memory_history
 from pagedviz.trace.trace import EngineInfo
+
+VERSION_1 = Path(__file__).with_name("version_1.pvtrace")
 
 
 @settings(max_examples=30, deadline=None)
@@ -21,6 +25,19 @@ def test_replay_from_keyframes_equals_replay_from_the_start(streams, seed, every
         assert replay.after(count) == state
 
 
+def test_a_trace_of_version_1_is_read(streams):
+    trace = Trace.load(VERSION_1)
+    assert b'"version":1,' in VERSION_1.read_bytes()
+    state = trace.state_at(trace.last_step)
+    assert (state.counters.finished, state.counters.copied, state.counters.preempted) == (2, 1, 1)
+    assert [point.use for point in memory_history(trace)] == [
+        trace.state_at(point.step).memory() for point in memory_history(trace)
+    ]
+    again = Trace.from_bytes(trace.to_bytes())
+    assert b'"version":2,' in trace.to_bytes()
+    assert again.state_at(again.last_step) == state
+
+
 def test_replay_sees_batches_that_come_later(streams):
     toy = streams.random_run(5)
     growing = list(toy.batches[:3])
@@ -30,14 +47,35 @@ def test_replay_sees_batches_that_come_later(streams):
     assert replay.after(len(growing)) == Replay(streams.start_of(toy), toy.batches).after(len(growing))
 
 
-@settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 2**32), groups=st.integers(1, 2))
-def test_memory_history_is_what_each_state_says(streams, seed, groups):
-    trace = streams.trace_of(streams.random_run(seed, groups=groups))
-    points = memory_history(trace)
-    assert [point.use for point in points] == [trace.state_at(point.step).memory() for point in points]
-    assert sum(point.copied for point in points) == trace.state_at(trace.last_step).counters.copied
-    assert sum(point.preempted for point in points) == trace.state_at(trace.last_step).counters.preempted
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32), groups=st.integers(1, 2), num_host=st.sampled_from((0, 4, 16)))
+def test_memory_history_is_what_each_state_says(streams, seed, groups, num_host):
+    trace = streams.trace_of(streams.random_run(seed, groups=groups, num_host=num_host))
+    counters = trace.state_at(trace.last_step).counters
+    device, host = memory_history(trace), memory_history(trace, "host")
+    for tier, points in (("device", device), ("host", host)):
+        assert [point.use for point in points] == [trace.state_at(point.step).memory(tier) for point in points]
+        for key in ("preempted", "swapped_out", "swapped_in"):
+            assert sum(getattr(point, key) for point in points) == getattr(counters, key)
+    for key in ("copied", "evicted"):
+        assert sum(getattr(point, key) for point in (*device, *host)) == getattr(counters, key)
+
+
+def test_a_history_that_begins_in_the_middle_counts_what_is_there(streams):
+    toy = streams.random_run(9)
+    cut = len(toy.batches) // 2
+    start = streams.trace_of(toy)._replay.after(cut)
+    late = Trace(streams.info_of(toy), start, toy.batches[cut:])
+    for tier in ("device", "host"):
+        points = memory_history(late, tier)
+        assert points[0].use == start.memory(tier)
+        assert [point.use for point in points] == [late.state_at(point.step).memory(tier) for point in points]
+
+
+def test_a_point_is_marked_when_anything_but_work_happened():
+    use = MemoryUse(0, 0, 0, 4)
+    assert not MemoryPoint(3, use).marked
+    assert all(MemoryPoint(3, use)._replace(**{key: 1}).marked for key in MemoryPoint._fields[2:])
 
 
 def test_a_state_belongs_to_whoever_asked_for_it(streams):
@@ -101,19 +139,8 @@ def test_what_is_sound_before_a_contradiction_can_be_seen(streams):
         trace.state_at(last.step + 1)
 
 
-def golden_run(streams):
-    """A run of a few steps in which everything happens: sharing, copying, preemption, odd texts."""
-    toy = streams.Toy(4, block_size=4, num_blocks=8)
-    toy.add(prompt=6, limit=9, samples=2)
-    toy.add(prompt=5, limit=12)
-    toy.publish()
-    while any(job.status != "finished" for job in toy.jobs):
-        toy.step(budget=8)
-    return toy
-
-
 def test_golden_trace_is_byte_stable_and_has_every_kind(streams, golden, request):
-    data = streams.trace_of(golden_run(streams)).to_bytes()
+    data = streams.trace_of(streams.golden_run()).to_bytes()
     path = golden / "tiny_run.pvtrace"
     if request.config.getoption("--update-golden"):
         path.write_bytes(data)

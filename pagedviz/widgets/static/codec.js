@@ -4,9 +4,9 @@
  */
 
 const FORMAT = "pagedviz-trace";
-const VERSION = 1;
-const TEXTS = new Set(["request", "mode", "reason", "tier", "text", "name", "hash"]);
-const LISTS = new Set(["scheduled", "sequences", "prompt", "texts", "grid"]);
+const VERSION = 2;
+const TEXTS = new Set(["request", "mode", "reason", "tier", "text", "name", "hash", "policy", "why"]);
+const LISTS = new Set(["scheduled", "sequences", "prompt", "texts", "grid", "pairs"]);
 
 /** The trace is damaged, too new, or contradicts itself. */
 export class TraceError extends Error {}

@@ -16,7 +16,7 @@ class Column {
   }
 }
 
-const COLUMNS = ["step", "used", "waste", "free", "preempted", "copied", "duration", "tokens"];
+const COLUMNS = ["step", "used", "internal", "free", "preempted", "copied", "duration", "tokens"];
 
 /** One row a step: memory after it, and what happened in it. */
 export class History {
@@ -67,9 +67,9 @@ export class History {
     this.length += 1;
   }
 
-  /** @param {{used: number, waste: number, free: number}} memory after the latest step */
+  /** @param {{used: number, internal: number, free: number}} memory after the latest step */
   end(memory) {
-    for (const name of ["used", "waste", "free"]) this.columns[name].set(this.length - 1, memory[name]);
+    for (const name of ["used", "internal", "free"]) this.columns[name].set(this.length - 1, memory[name]);
   }
 
   /** Generated tokens per second of engine time, over the last steps up to and including `row`. */

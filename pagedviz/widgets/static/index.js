@@ -3,7 +3,8 @@ import { Decoder, TraceError, named } from "./codec.js";
 import { mount } from "./dashboard.js";
 import { describe, visible } from "./describe.js";
 import { Run } from "./run.js";
-import { apply, memoryOf, stateFrom, stateToJSON } from "./state.js";
+import { apply } from "./rules.js";
+import { memoryOf, stateFrom, stateToJSON } from "./state.js";
 import { linksOf } from "./store.js";
 
 /** anywidget's model as a port. */

@@ -5,7 +5,8 @@
 import { Decoder, TraceError, named } from "./codec.js";
 import { History } from "./history.js";
 import { contextOf } from "./describe.js";
-import { apply, memoryOf, stateFrom } from "./state.js";
+import { apply } from "./rules.js";
+import { memoryOf, stateFrom } from "./state.js";
 
 /** @typedef {import("./codec.js").Batch} Batch */
 

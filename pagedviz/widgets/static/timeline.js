@@ -20,7 +20,7 @@ export function ticksOf(top, parts = 4) {
 /** What the axis must reach to show all that was ever held, with room above it: few blocks in a large pool are still seen. */
 function topOf(history, blockSize) {
   let peak = 4 * blockSize;
-  for (let at = 0; at < history.length; at++) peak = Math.max(peak, history.at("used", at) + history.at("waste", at));
+  for (let at = 0; at < history.length; at++) peak = Math.max(peak, history.at("used", at) + history.at("internal", at));
   return Math.ceil((1.25 * peak) / blockSize) * blockSize;
 }
 
@@ -58,7 +58,7 @@ export function createTimeline(store, tooltip) {
 
   const textOf = (history, at) => {
     const lines = [`Step ${history.at("step", at)}`];
-    for (const name of ["used", "waste", "free"]) lines.push(`${THEME.labels[name]}: ${history.at(name, at).toLocaleString("en")} slots`);
+    for (const name of ["used", "internal", "free"]) lines.push(`${THEME.labels[name]}: ${history.at(name, at).toLocaleString("en")} slots`);
     if (history.at("preempted", at)) lines.push(`${plural(history.at("preempted", at), "request")} preempted`);
     if (history.at("copied", at)) lines.push(`${plural(history.at("copied", at), "block")} copied on write`);
     return lines.join("\n");
@@ -122,9 +122,9 @@ export function createTimeline(store, tooltip) {
       context.strokeRect(scale.x(history.at("step", row)), PAD.top, 0, inner.height);
     }
     const memory = memoryOf(state);
-    if (row === null) setAttribute(canvas, "aria-label", `Memory over steps: after step ${state.step}, ${memory.used} slots used, ${memory.waste} waste, ${memory.free} free.`);
+    if (row === null) setAttribute(canvas, "aria-label", `Memory over steps: after step ${state.step}, ${memory.used} slots used, ${memory.internal} waste, ${memory.free} free.`);
     setLegend(view.legend, "all", () => [
-      legendItem(THEME.labels.used, { colour: THEME.memory.used }), legendItem(THEME.labels.waste, { swatch: "pv-hatched", colour: THEME.memory.waste }),
+      legendItem(THEME.labels.used, { colour: THEME.memory.used }), legendItem(THEME.labels.internal, { swatch: "pv-hatched", colour: THEME.memory.internal }),
       legendItem(THEME.labels.free, { swatch: "pv-empty" }), legendItem(`▼ ${THEME.labels.preempted}`, { swatch: "pv-none" }), legendItem(`◆ ${THEME.labels.copied}`, { swatch: "pv-none" }),
     ]);
   }
@@ -183,8 +183,8 @@ export function createTimeline(store, tooltip) {
     const used = (at) => history.at("used", at);
     context.fillStyle = css(colours.used);
     stairs(used, () => 0);
-    context.fillStyle = hatch(context, ratio, colours.waste, palette.ground);
-    stairs((at) => used(at) + history.at("waste", at), used);
+    context.fillStyle = hatch(context, ratio, colours.internal, palette.ground);
+    stairs((at) => used(at) + history.at("internal", at), used);
   }
 
   function marks(context, history, palette) {

@@ -1,0 +1,106 @@
+"""Which request is preempted when the pool is full. A plug-in with one question and its explanation.
+
+Knows nothing of blocks that must be freed or of how: the scheduler asks again until there is room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Protocol
+
+from pagedviz.engine.request import Request
+from pagedviz.errors import ConfigError
+
+
+class VictimPolicy(Protocol):
+    """Chooses among running requests, given in the order in which they came; never asked about the first."""
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+
+    def choose(self, candidates: Sequence[Request]) -> Request:
+        """One of the candidates, of which there is at least one."""
+
+    def explain(self, victim: Request) -> str:
+        """Why this one, for a person."""
+
+
+class Newest:
+    """Last come, first preempted, as in vLLM: who has waited longest keeps its blocks."""
+
+    name: ClassVar[str] = "newest"
+    summary: ClassVar[str] = "the request that came last"
+
+    def choose(self, candidates: Sequence[Request]) -> Request:
+        """The last one."""
+        return candidates[-1]
+
+    def explain(self, victim: Request) -> str:  # noqa: ARG002 - the protocol's shape
+        """In words."""
+        return "it came last"
+
+
+class FewestTokensLost:
+    """The one with the least to compute again; of equals the newest."""
+
+    name: ClassVar[str] = "fewest_tokens_lost"
+    summary: ClassVar[str] = "the request with the fewest tokens in memory"
+
+    def choose(self, candidates: Sequence[Request]) -> Request:
+        """The smallest."""
+        return min(reversed(candidates), key=Request.tokens_in_memory)
+
+    def explain(self, victim: Request) -> str:
+        """In words."""
+        return f"it has the fewest tokens in memory, {victim.tokens_in_memory()}"
+
+
+class Largest:
+    """The one with the most tokens in memory: the fewest requests make way; of equals the newest."""
+
+    name: ClassVar[str] = "largest"
+    summary: ClassVar[str] = "the request with the most tokens in memory"
+
+    def choose(self, candidates: Sequence[Request]) -> Request:
+        """The largest."""
+        return max(reversed(candidates), key=Request.tokens_in_memory)
+
+    def explain(self, victim: Request) -> str:
+        """In words."""
+        return f"it has the most tokens in memory, {victim.tokens_in_memory()}"
+
+
+class Priority:
+    """The least important: the highest ``priority`` number, as in vLLM; of equals the newest."""
+
+    name: ClassVar[str] = "priority"
+    summary: ClassVar[str] = "the request with the highest priority number, which is the least important"
+
+    def choose(self, candidates: Sequence[Request]) -> Request:
+        """The least important."""
+        return max(reversed(candidates), key=lambda request: request.params.priority)
+
+    def explain(self, victim: Request) -> str:
+        """In words."""
+        return f"its priority is {victim.params.priority}, the least important"
+
+
+VICTIMS: dict[str, type[VictimPolicy]] = {
+    policy.name: policy for policy in (Newest, FewestTokensLost, Largest, Priority)
+}
+
+
+def make_victim_policy(choice: str | VictimPolicy) -> VictimPolicy:
+    """The policy of that name, or the object itself.
+
+    Raises:
+        ConfigError: there is no such policy, or the object lacks a method.
+    """
+    if isinstance(choice, str):
+        if choice not in VICTIMS:
+            raise ConfigError(f"victim={choice!r} is unknown; valid: {', '.join(map(repr, VICTIMS))}")
+        return VICTIMS[choice]()
+    missing = [name for name in ("choose", "explain") if not callable(getattr(choice, name, None))]
+    if missing:
+        raise ConfigError(f"victim={type(choice).__name__}: it has no method {' and '.join(missing)}")
+    return choice

@@ -1,0 +1,84 @@
+"""Which tier an evicted block goes to: down to the host, or nowhere. A plug-in with one question."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Protocol
+
+from pagedviz.errors import ConfigError
+from pagedviz.memory.eviction import CachedBlock
+
+
+class Placement(Protocol):
+    """Decides for a block that the device evicts. ``name`` and ``summary`` are for people."""
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+
+    def keeps(self, block: CachedBlock) -> bool:
+        """True if its content goes down to the host tier, where there is room or something may be evicted."""
+
+    def explain(self) -> str:
+        """What it goes by, for a person."""
+
+
+class Always:
+    """Everything goes down (as HiCache's ``write_back``)."""
+
+    name: ClassVar[str] = "always"
+    summary: ClassVar[str] = "every evicted block goes down to the host tier"
+
+    def keeps(self, block: CachedBlock) -> bool:  # noqa: ARG002 - the protocol's shape
+        """True."""
+        return True
+
+    def explain(self) -> str:
+        """In words."""
+        return self.summary
+
+
+class Never:
+    """Nothing goes down: the host tier is for swapped sequences only."""
+
+    name: ClassVar[str] = "never"
+    summary: ClassVar[str] = "no evicted block goes down to the host tier"
+
+    def keeps(self, block: CachedBlock) -> bool:  # noqa: ARG002 - the protocol's shape
+        """False."""
+        return False
+
+    def explain(self) -> str:
+        """In words."""
+        return self.summary
+
+
+class Reused:
+    """Blocks that were hit go down (as HiCache's ``write_through_selective``)."""
+
+    name: ClassVar[str] = "reused"
+    summary: ClassVar[str] = "evicted blocks that were found at least once go down to the host tier"
+
+    def keeps(self, block: CachedBlock) -> bool:
+        """True for a block with a hit."""
+        return block.hits > 0
+
+    def explain(self) -> str:
+        """In words."""
+        return self.summary
+
+
+PLACEMENTS: dict[str, type[Placement]] = {policy.name: policy for policy in (Always, Never, Reused)}
+
+
+def make_placement(choice: str | Placement) -> Placement:
+    """The policy of that name, or the object itself.
+
+    Raises:
+        ConfigError: there is no such policy.
+    """
+    if isinstance(choice, str):
+        if choice not in PLACEMENTS:
+            raise ConfigError(f"placement={choice!r} is unknown; valid: {', '.join(map(repr, PLACEMENTS))}")
+        return PLACEMENTS[choice]()
+    if not callable(getattr(choice, "keeps", None)):
+        raise ConfigError(f"placement={type(choice).__name__}: it has no method keeps")
+    return choice
