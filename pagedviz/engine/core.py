@@ -13,6 +13,7 @@ from collections.abc import Sequence as Many
 import torch
 
 from pagedviz.engine.batch import build_batch, order
+from pagedviz.engine.beam_request import BeamCommit, BeamDraw
 from pagedviz.engine.config import EngineConfig
 from pagedviz.engine.costs import CostModel
 from pagedviz.engine.counters import Counters
@@ -34,6 +35,9 @@ from pagedviz.events import (
     TokenAppended,
 )
 from pagedviz.memory import BlockManager, Swapper
+
+Found = tuple[list[Scheduled], list[Draw], list[BeamDraw]]
+"""What was computed, and which tokens and beams it led to."""
 
 
 class EngineCore:
@@ -65,6 +69,13 @@ class EngineCore:
         """Requests that got a token, until somebody takes them out: an exception on the way loses none."""
         self.steps = 0
         self._next_number = 0
+        self.next_sequence = 0
+        self._commit_beams = BeamCommit(self.manager, self._emit, self.new_sequences)
+
+    def new_sequences(self, count: int = 1) -> int:
+        """Ids for so many new sequences; returns the first."""
+        first, self.next_sequence = self.next_sequence, self.next_sequence + count
+        return first
 
     def _emit(self, event: AnyEvent) -> None:
         self._pending.append(event)
@@ -113,23 +124,25 @@ class EngineCore:
         """
         with self._interrupts.held():
             plan = self.scheduler.plan()
-            if not plan.scheduled and not plan.preempted:
+            if not plan.scheduled and not plan.preempted and not plan.admitted:
                 assert not self.requests, "requests wait for what will never be free"
                 return
             began = time.perf_counter_ns()
             self.manager.set_step(self.steps + 1)
             try:
                 self._residency.prepare(plan)
-                items, draws = self._attempt(plan)
+                for admission in plan.admitted:
+                    self._fork(admission.request)  # when all of its prompt was found
+                items, draws, beams = self._attempt(plan)
             except BaseException:
                 self._publish()
                 raise
             self.steps += 1
             self._pending.insert(0, _started(items))
-            self._commit(items, draws, began)
+            self._commit(items, draws, beams, began)
             self._publish()
 
-    def _attempt(self, plan: StepPlan) -> tuple[list[Scheduled], list[Draw]]:
+    def _attempt(self, plan: StepPlan) -> Found:
         """Everything that can fail, and is undone then."""
         stands = len(self._pending)
         self.manager.begin()
@@ -140,8 +153,10 @@ class EngineCore:
             del self._pending[stands:]
             raise
 
-    def _execute(self, plan: StepPlan) -> tuple[list[Scheduled], list[Draw]]:
+    def _execute(self, plan: StepPlan) -> Found:
         items = order(plan.scheduled)
+        if not items:
+            return [], [], []
         copies = []
         for item in items:
             reason = "decode" if item.decodes else "prefill"
@@ -150,12 +165,12 @@ class EngineCore:
         with self._interrupts.allowed(), torch.inference_mode():
             launches = self.runner.copy(copies)
             logits, launched = self.runner.run(batch)
-            draws = self.sampler.sample(items, logits)
+            draws, beams = self.sampler.sample(items, logits)
         for launch in [*launches, *launched]:
             self._emit(launch)
-        return items, draws
+        return items, draws, beams
 
-    def _commit(self, items: list[Scheduled], draws: list[Draw], began: int) -> None:
+    def _commit(self, items: list[Scheduled], draws: list[Draw], beams: list[BeamDraw], began: int) -> None:
         """Apply what the step found; nothing here calls out."""
         decode = sum(item.decodes for item in items)
         prefill = sum(item.count for item in items) - decode
@@ -176,12 +191,18 @@ class EngineCore:
         for draw in draws:
             if draw.finish_reason is not None:
                 self._end_sequence(draw.request, draw.sequence.id, draw.finish_reason)
+        for search in beams:
+            self.counters.generation_tokens += len(search.texts) + len(search.ended)
+            self._commit_beams(search)
+            self.touched[search.request.id] = search.request
+            self._finish(search.request, search.request.sequences[0].finish_reason or "")
 
     def _fork(self, request: Request) -> None:
         """Once the prompt is in memory, the other samples share its blocks."""
-        leader, *others = request.unfinished()
+        leader = request.leader()
         if request.forked or leader.computed < leader.num_prompt:
             return
+        others = [sequence for sequence in request.unfinished() if sequence is not leader]
         # When the leader is ahead, as after a preemption, a partly filled block holds what is not the prompt's.
         size = self.manager.block_size
         shared = leader.num_prompt if leader.computed == leader.num_prompt else leader.num_prompt // size * size
@@ -199,13 +220,17 @@ class EngineCore:
         sequence.tokens.append(draw.token)
         sequence.text = draw.text
         sequence.finish_reason, sequence.stop_reason = draw.finish_reason, draw.stop_reason
+        sequence.cumulative_logprob += draw.logprob
         if draw.logprobs is not None:
             sequence.logprobs.append(draw.logprobs)
-            sequence.cumulative_logprob += draw.logprobs[draw.token].logprob
 
     def _end_sequence(self, request: Request, sequence: int, reason: str) -> None:
         self._emit(SequenceFinished(request.id, sequence, reason))
         self.manager.release(sequence)
+        self._finish(request, reason)
+
+    def _finish(self, request: Request, reason: str) -> None:
+        """A request without unfinished sequences is over."""
         if not request.unfinished() and request.id in self.requests:
             self.scheduler.remove(request)
             del self.requests[request.id]

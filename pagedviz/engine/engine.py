@@ -63,7 +63,6 @@ class Engine:
             {"device": self.config.num_device_blocks, "host": self.config.num_host_blocks},
         )
         self._bus.subscribe(self._auditor)
-        self._next_sequence = 0
         self._next_request = 0
         self._names: set[str] = set()
         self._undelivered: dict[str, RequestOutput] = {}
@@ -223,12 +222,12 @@ class Engine:
             params,
             sampling,
             request_id=request_id,
-            first_sequence=self._next_sequence,
+            first_sequence=self._core.next_sequence,
             tokenizer=self.tokenizer,
             spec=self._paged.spec,
             config=self.config,
         )
-        self._next_sequence += len(request.sequences)
+        self._core.new_sequences(len(request.sequences))
         self._names.add(request_id)
         return request, texts
 

@@ -25,7 +25,7 @@ class CompletionOutput:
         index: number of the sample, from 0.
         text: what was generated, without special tokens and without a stop string that ended it.
         token_ids: all generated tokens, the stop token included.
-        cumulative_logprob: sum over the tokens; None unless ``logprobs`` was asked for.
+        cumulative_logprob: sum over the tokens; None unless ``logprobs``, ``best_of`` or beams were asked for.
         logprobs: per token, token id -> Logprob; None unless asked for.
         finish_reason: ``"stop"``, ``"length"``, ``"abort"``, or None while it runs.
         stop_reason: the stop string or stop token id that ended it; None for the model's own end token.

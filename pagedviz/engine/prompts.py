@@ -73,7 +73,7 @@ def new_request(
         max_tokens=max_tokens,
         sequences=[
             RequestSequence(first_sequence + index, index, len(tokens), list(tokens), text=begin(len(tokens)))
-            for index in range(1 if params.beam_width else params.width)
+            for index in range(1 if params.searches else params.width)
         ],
     )
     return request, pieces(tokenizer, tokens)

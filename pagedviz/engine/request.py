@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from pagedviz.engine.beam import BeamState
 from pagedviz.engine.detokenize import TextState
 from pagedviz.engine.outputs import CompletionOutput, Logprob, RequestOutput
 from pagedviz.engine.sampling import SamplingParams
@@ -55,6 +56,7 @@ class Request:
         forked: True once every sample has blocks; before, only the first unfinished one (the leader) runs.
         preemptions: how often its blocks were taken away.
         number: of the request in the order in which they came.
+        search: where its beam search stands; ``sequences`` are the running beams, then the finished ones, as there.
     """
 
     id: str
@@ -68,6 +70,7 @@ class Request:
     forked: bool = False
     preemptions: int = 0
     number: int = 0
+    search: BeamState = field(default_factory=BeamState)
 
     def tokens_in_memory(self) -> int:
         """How many tokens have their K and V in its blocks; what samples share counts once."""
@@ -76,7 +79,7 @@ class Request:
 
     def seats(self) -> int:
         """How many sequences it may run at the same time."""
-        return self.params.beam_width or len(self.unfinished())
+        return self.params.width if self.params.searches else len(self.unfinished())
 
     def unfinished(self) -> list[Sequence]:
         """The sequences that still produce tokens."""
@@ -85,7 +88,16 @@ class Request:
     def active(self) -> list[Sequence]:
         """The sequences to run next: the leader, and once it has computed the prompt all the others too."""
         unfinished = self.unfinished()
-        return unfinished if self.forked else unfinished[:1]
+        return unfinished if self.forked else [self.leader()]
+
+    def leader(self) -> Sequence:
+        """The unfinished sequence that computes the prompt; the others fork from it."""
+        return min(self.unfinished(), key=lambda sequence: sequence.id)
+
+    @property
+    def in_step(self) -> bool:
+        """True for running beams: all of them get their next token in the same step, or none."""
+        return len(self.search.running) > 1
 
     def output(self) -> RequestOutput:
         """The request as its caller sees it now."""
@@ -93,9 +105,16 @@ class Request:
             self.id,
             self.prompt,
             self.prompt_token_ids,
-            tuple(self._completion(sequence) for sequence in self.sequences),
+            tuple(self._completion(index, sequence) for index, sequence in enumerate(self._best())),
             self.status is RequestStatus.FINISHED,
         )
+
+    def _best(self) -> list[Sequence]:
+        """The samples that the caller gets: all, or the likeliest of more once they have ended."""
+        ranked = self.sequences
+        if self.params.best_of is not None and self.status is RequestStatus.FINISHED:
+            ranked = sorted(ranked, key=lambda sequence: -sequence.cumulative_logprob)
+        return ranked[: self.params.n]
 
     def _visible(self, sequence: Sequence) -> str:
         """The text, without an end that may yet turn out to be the beginning of a stop string."""
@@ -108,13 +127,15 @@ class Request:
                 return text[:-length]
         return text
 
-    def _completion(self, sequence: Sequence) -> CompletionOutput:
-        wanted = self.params.logprobs is not None
+    def _completion(self, index: int, sequence: Sequence) -> CompletionOutput:
+        params = self.params
+        wanted = params.logprobs is not None
+        summed = wanted or params.best_of is not None or params.searches
         return CompletionOutput(
-            sequence.index,
+            index,
             self._visible(sequence),
             tuple(sequence.tokens[sequence.num_prompt :]),
-            sequence.cumulative_logprob if wanted else None,
+            sequence.cumulative_logprob if summed else None,
             tuple(sequence.logprobs) if wanted else None,
             sequence.finish_reason,
             sequence.stop_reason,

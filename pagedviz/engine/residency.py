@@ -67,7 +67,7 @@ class Residency:
         free = trial.num_free
         trial.release(ids)
         swaps = preemption.mode == "swap"
-        lost = 0 if swaps else request.tokens_in_memory()
+        lost = 0 if swaps else self._tokens_of(request)
 
         def announce() -> None:
             self._emit(
@@ -87,6 +87,16 @@ class Residency:
         request.preemptions += 1
         self._counters.preemptions += 1
         self._counters.recomputed_tokens += lost
+
+    def _tokens_of(self, request: Request) -> int:
+        """How many tokens have their K and V in the request's blocks; what its sequences share counts once."""
+        size = self._manager.block_size
+        fills = {
+            block: min(size, sequence.computed - logical * size)
+            for sequence in request.active()
+            for logical, block in enumerate(self._manager.tables(sequence.id)[0])
+        }
+        return sum(fills.values())
 
     def _saw(self, moved: Moved) -> None:
         self._costs.saw_copy(moved.num_bytes, moved.duration_us)

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from pagedviz.engine.beam_request import BeamDraw, draw_beams
 from pagedviz.engine.detokenize import TextState, advance
 from pagedviz.engine.outputs import Logprob
 from pagedviz.engine.request import Request, Sequence
@@ -25,6 +26,7 @@ class Draw:
     Attributes:
         text: the sequence's text with it.
         piece: what the token adds to the text.
+        logprob: the token's log probability, if it counts for ``best_of``, else 0.
         logprobs: its entry in ``CompletionOutput.logprobs``, or None.
         finish_reason: not None when it is the sequence's last token.
     """
@@ -34,6 +36,7 @@ class Draw:
     token: int
     text: TextState
     piece: str
+    logprob: float
     logprobs: dict[int, Logprob] | None
     finish_reason: str | None
     stop_reason: str | int | None
@@ -46,8 +49,8 @@ class Sampler:
         self._tokenizer = tokenizer
         self._eos = frozenset(eos)
 
-    def sample(self, items: Many[Scheduled], logits: torch.Tensor) -> list[Draw]:
-        """One draw per sequence whose last token was computed, and per sample that begins.
+    def sample(self, items: Many[Scheduled], logits: torch.Tensor) -> tuple[list[Draw], list[BeamDraw]]:
+        """One draw per sequence whose last token was computed, and per sample that begins; one per beam search.
 
         Args:
             items: the step's work, in the batch's order.
@@ -55,13 +58,23 @@ class Sampler:
         """
         items = [item for item in items if item.samples]
         if not items:
-            return []
+            return [], []
         # Not argmax: on a CPU it is several times slower for 16-bit rows, and both take the first of equals.
         likeliest = logits.max(-1).indices.tolist()
         draws = []
+        beams: dict[Request, dict[Sequence, torch.Tensor]] = {}
         for item, row, best in zip(items, logits, likeliest, strict=True):
-            draws += [self._draw(item.request, sequence, row, best) for sequence in _receivers(item)]
-        return draws
+            if item.request.params.searches:
+                beams.setdefault(item.request, {})[item.sequence] = row
+            else:
+                draws += [self._draw(item.request, sequence, row, best) for sequence in _receivers(item)]
+        return draws, [self._search(request, rows) for request, rows in beams.items()]
+
+    def _search(self, request: Request, rows: dict[Sequence, torch.Tensor]) -> BeamDraw:
+        params = request.params
+        eos = frozenset(params.stop_token_ids or ()) | (frozenset() if params.ignore_eos else self._eos)
+        logits = torch.stack([rows[sequence] for sequence in request.unfinished()])
+        return draw_beams(request, logits, eos, self._text)
 
     def _draw(self, request: Request, sequence: Sequence, row: torch.Tensor, best: int) -> Draw:
         params = request.params
@@ -82,7 +95,12 @@ class Sampler:
         elif token not in self._eos:
             text = sequence.text
         logprobs = None if params.logprobs is None else self._logprobs(row, token, params.logprobs)
-        return Draw(request, sequence, token, text, piece, logprobs, reason, stop)
+        logprob = 0.0
+        if logprobs is not None:
+            logprob = logprobs[token].logprob
+        elif params.best_of is not None:
+            logprob = float(row.float().log_softmax(-1)[token])
+        return Draw(request, sequence, token, text, piece, logprob, logprobs, reason, stop)
 
     def _text(self, sequence: Sequence, token: int) -> tuple[TextState, str]:
         if self._tokenizer is None:

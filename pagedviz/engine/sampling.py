@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -69,7 +69,7 @@ class SamplingParams:
     best_of: int | None = None
     beam_width: int | None = None
     length_penalty: float = 1.0
-    early_stopping: bool | str = False
+    early_stopping: bool | Literal["never"] = False
     preemption: str | None = None
     priority: int = 0
     cache_salt: str = ""
@@ -98,7 +98,7 @@ class SamplingParams:
         """What concerns several sequences of one request, and what happens to them."""
         _check_int("best_of", self.best_of, self.n, none=True)
         _check_int("beam_width", self.beam_width, max(1, self.n), none=True)
-        _check_float("length_penalty", self.length_penalty, -math.inf, math.inf)
+        _check_float("length_penalty", self.length_penalty, -10.0, 10.0)
         if isinstance(self.priority, bool) or not isinstance(self.priority, int):
             raise RequestError(f"priority={self.priority!r}: must be a whole number")
         if not isinstance(self.cache_salt, str):
@@ -110,7 +110,7 @@ class SamplingParams:
         if self.beam_width is None:
             return
         excluded = {
-            "temperature": (self.temperature if not self.greedy else 1.0, 1.0),
+            "temperature": (self.temperature if self.temperature >= GREEDY_BELOW else 1.0, 1.0),
             "top_k": (self.top_k if self.top_k != -1 else 0, 0),
             "top_p": (self.top_p, 1.0),
             "min_p": (self.min_p, 0.0),
@@ -128,6 +128,11 @@ class SamplingParams:
             )
 
     @property
+    def searches(self) -> bool:
+        """True for a beam search; one beam is no search, as in transformers."""
+        return (self.beam_width or 1) > 1
+
+    @property
     def width(self) -> int:
         """How many sequences the request may have at the same time."""
         return self.beam_width or self.best_of or self.n
@@ -135,7 +140,7 @@ class SamplingParams:
     @property
     def greedy(self) -> bool:
         """True when the likeliest token is always taken."""
-        return self.temperature < GREEDY_BELOW
+        return self.temperature < GREEDY_BELOW or self.beam_width is not None
 
 
 def _check_int(name: str, value: Any, least: int, *, none: bool = False) -> None:

@@ -257,11 +257,21 @@ def _number(request: Request) -> int:
 
 
 def _work(sequences: list[Sequence], request: Request, budget: int, have: int | None = None) -> list[Scheduled]:
-    """What a request can compute within the budget; nothing if it is spent. ``have``: tokens that were found."""
+    """What a request can compute within the budget; nothing if it is spent. ``have``: tokens that were found.
+
+    Beams wait for each other before their last tokens, and then need budget for all of them.
+    """
     work = []
+    left = [len(s.tokens) - (s.computed if have is None else have) for s in sequences]
+    held = 0
+    if request.in_step:
+        together = request.forked and max(left) == 1
+        if together and len(left) > budget:
+            return []
+        held = 0 if together else 1
     for sequence in sequences:
         start = sequence.computed if have is None else have
-        count = min(len(sequence.tokens) - start, budget)
+        count = min(len(sequence.tokens) - start - held, budget)
         if count:
             work.append(Scheduled(request, sequence, start, count))
             budget -= count

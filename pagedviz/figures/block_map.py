@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from html import escape
 from typing import TYPE_CHECKING
 
 from pagedviz.events.codec import EngineInfo
 from pagedviz.figures import words
-from pagedviz.figures.cells import describe
+from pagedviz.figures.sentences import describe
 from pagedviz.figures.theme import theme
 from pagedviz.trace import State
 
@@ -19,21 +20,24 @@ MOST_BLOCKS = 131_072
 
 
 def block_map(state: State, info: EngineInfo | None = None, tier: str = "device") -> go.Figure:
-    """One cell a block: colour by owner, white if free; a dot on shared blocks, a stroke on copied ones."""
+    """One cell a block: colour by owner, pale if only cached, white if free; marks for what is shared or new."""
     import plotly.graph_objects as go
 
     total = state.num_blocks.get(tier, 0)
     count = min(total, MOST_BLOCKS)
     columns = max(1, math.ceil(math.sqrt(count)))
     rows = max(1, math.ceil(count / columns))
-    colours = theme().owners
+    colours = [theme().memory["cached"], *theme().owners]
     cells: list[list[float | None]] = [[None] * columns for _ in range(rows)]
     hover = [[""] * columns for _ in range(rows)]
     for number in range(count):
         row, column = divmod(number, columns)
         block = state.block(number, tier)
-        cells[row][column] = 0 if block is None else 1 + block.holders[0][0] % len(colours)
-        hover[row][column] = f"Block {number} is free" if block is None else describe(state, tier, number, block)
+        if block is not None:
+            cells[row][column] = 2 + block.holders[0][0] % (len(colours) - 1) if block.holders else 1
+        else:
+            cells[row][column] = 0
+        hover[row][column] = escape(describe(state, tier, number))  # plotly reads tags
     scale = ["#F3F4F6", *colours]
     figure = go.Figure(
         go.Heatmap(
@@ -63,13 +67,14 @@ def block_map(state: State, info: EngineInfo | None = None, tier: str = "device"
 
 def _add_textures(figure: go.Figure, state: State, tier: str, columns: int, count: int) -> None:
     """Dots and strokes, so that nothing depends on colour alone."""
+    steps = theme().copied_steps
     held = {number: block for number, block in state.blocks.get(tier, {}).items() if number < count}
     kinds = {
         "shared": ("circle", [number for number, block in held.items() if words.shared(block)]),
-        "copied": (
-            "line-ne",
-            [n for n, block in held.items() if words.copied(state, block, theme().copied_steps)],
-        ),
+        "copied": ("line-ne", [n for n, block in held.items() if words.copied(state, block, steps)]),
+        "cached": ("square-open", [number for number, block in held.items() if not block.holders]),
+        "moved": ("triangle-up", [n for n, block in held.items() if words.moved(state, block, steps)]),
+        "evicted": ("x-thin", [number for number in words.evicted(state, tier, steps) if number < count]),
     }
     for key, (symbol, numbers) in kinds.items():
         if numbers:

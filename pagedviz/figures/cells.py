@@ -1,7 +1,8 @@
 """The block map of the picture: one cell a block, colour by owner, texture by state, as SVG.
 
 Large cells are elements of their own with letters and a tooltip; small ones are merged into one path per
-colour, so that 4096 blocks stay a small picture. Above that a cell stands for several blocks.
+colour, so that 4096 blocks stay a small picture. Above that a cell stands for several blocks. What marks look
+like is decided in ``textures``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from pagedviz.figures import words
+from pagedviz.figures import textures, words
+from pagedviz.figures.sentences import describe
 from pagedviz.figures.svg import INK, LINE, box, element, ink_on, rect, text, title
 from pagedviz.figures.theme import theme
 from pagedviz.trace import Block, State
@@ -58,7 +60,7 @@ class Map(NamedTuple):
 
     @property
     def held(self) -> dict[int, Block]:
-        """The blocks that somebody has."""
+        """The blocks that are not free."""
         return self.state.blocks.get(self.tier, {})
 
     def place(self, cell: int) -> tuple[float, float, float]:
@@ -82,8 +84,21 @@ def draw(blocks: Map) -> str:
     elif blocks.grid.cell < _DETAILED:
         cells = _merged(blocks, _single(blocks)) + _marks(blocks)
     else:
-        cells = "".join(_detailed(blocks, number, block) for number, block in sorted(blocks.held.items()))
+        drawn = sorted(blocks.held.keys() | _evicted(blocks))
+        cells = "".join(_detailed(blocks, number, blocks.held.get(number)) for number in drawn)
     return _outlines(blocks) + cells
+
+
+def _evicted(blocks: Map) -> set[int]:
+    """Blocks of the pool that lost cached content lately."""
+    count = blocks.state.num_blocks.get(blocks.tier, 0)
+    gone = words.evicted(blocks.state, blocks.tier, theme().copied_steps)
+    return {number for number in gone if 0 <= number < count}
+
+
+def _colour(block: Block) -> str:
+    """The first owner's; a cached block has none, and a neutral colour."""
+    return theme().owner(block.holders[0][0]) if block.holders else theme().memory["cached"]
 
 
 def _outlines(blocks: Map) -> str:
@@ -115,19 +130,22 @@ def _lines(blocks: Map, count: int) -> str:
 def _single(blocks: Map) -> Iterable[_Cell]:
     for number, block in blocks.held.items():
         fill = blocks.state.fill(number, blocks.tier) / blocks.state.block_size
-        yield _Cell(number, theme().owner(block.holders[0][0]), fill)
+        yield _Cell(number, _colour(block), fill)
 
 
 def _summed(blocks: Map) -> Iterable[_Cell]:
-    """Cells that stand for several blocks: the colour of the first that somebody has, filled by all."""
+    """Cells that stand for several blocks: the colour of the first that somebody has, filled by all that are held.
+
+    Cached blocks are seen only where nobody has one of the cell's.
+    """
     members: dict[int, list[int]] = defaultdict(list)
     for number in sorted(blocks.held):
         members[number // blocks.grid.blocks_per_cell].append(number)
     slots = blocks.grid.blocks_per_cell * blocks.state.block_size
     for cell, numbers in members.items():
-        owner = blocks.held[numbers[0]].holders[0][0]
-        used = sum(blocks.state.fill(number, blocks.tier) for number in numbers)
-        yield _Cell(cell, theme().owner(owner), used / slots)
+        held = [number for number in numbers if blocks.held[number].holders] or numbers
+        used = sum(blocks.state.fill(number, blocks.tier) for number in held)
+        yield _Cell(cell, _colour(blocks.held[held[0]]), used / slots)
 
 
 def _merged(blocks: Map, cells: Iterable[_Cell]) -> str:
@@ -147,39 +165,53 @@ def _merged(blocks: Map, cells: Iterable[_Cell]) -> str:
 
 
 def _marks(blocks: Map) -> str:
-    """Textures of small cells: a dot on shared blocks, a stroke across copied ones."""
-    dots, strokes = [], []
+    """Textures of small cells, one path a kind."""
+    steps, state = theme().copied_steps, blocks.state
+    found: dict[str, list[int]] = defaultdict(list)
     for number, block in blocks.held.items():
-        left, top, side = blocks.place(number)
-        if words.shared(block):
-            dots.append(box(left + 0.3 * side, top + 0.3 * side, 0.4 * side, 0.4 * side))
-        elif words.copied(blocks.state, block, theme().copied_steps):
-            strokes.append(f"M{left:.1f} {top + side:.1f}l{side:.1f} {-side:.1f}")
-    return element("path", d="".join(dots), fill=INK) + element(
-        "path", d="".join(strokes), stroke=INK, stroke_width=1
-    )
+        if not block.holders:
+            found["cached"].append(number)
+        elif words.shared(block):
+            found["shared"].append(number)
+        elif words.copied(state, block, steps):
+            found["copied"].append(number)
+        if words.moved(state, block, steps):
+            found["moved_up" if blocks.tier == "device" else "moved_down"].append(number)
+    found["evicted"] = sorted(_evicted(blocks))
+    return "".join(textures.small(key, [blocks.place(number) for number in found[key]]) for key in sorted(found))
 
 
-def _detailed(blocks: Map, number: int, block: Block) -> str:
-    """One block that somebody has: filled from the bottom, with its owners' letters and textures."""
+def _detailed(blocks: Map, number: int, block: Block | None) -> str:
+    """One block: filled from the bottom, with its owners' letters and textures; or free and just evicted."""
+    place = blocks.place(number)
+    parts = [title(describe(blocks.state, blocks.tier, number))]
+    if block is None:
+        parts.append(rect(*place, place[2], fill="#ffffff", stroke=LINE))
+    elif block.holders:
+        parts += _held(blocks, number, block)
+    else:
+        parts.append(textures.cached(*place))
+    if block is not None and words.moved(blocks.state, block, theme().copied_steps):
+        parts.append(textures.moved(*place, up=blocks.tier == "device"))
+    if number in words.evicted(blocks.state, blocks.tier, theme().copied_steps):
+        parts.append(textures.evicted(*place))
+    return element("g", *parts)
+
+
+def _held(blocks: Map, number: int, block: Block) -> list[str]:
+    """A block that somebody has."""
     left, top, side = blocks.place(number)
-    colour = theme().owner(block.holders[0][0])
+    colour = _colour(block)
     height = side * blocks.state.fill(number, blocks.tier) / blocks.state.block_size
     parts = [
-        title(describe(blocks.state, blocks.tier, number, block)),
         rect(left, top, side, side, fill="#ffffff"),
         rect(left, top, side, side, fill=colour, fill_opacity=0.25),
         rect(left, top + side - height, side, height, fill=colour),
     ]
     if words.copied(blocks.state, block, theme().copied_steps):
-        stripes = "".join(
-            f"M{left:.1f} {top + reach:.1f}l{reach:.1f} {-reach:.1f}" for reach in (side / 4, side / 2)
-        )
-        parts.append(element("path", d=stripes, stroke=INK, stroke_width=1.2))
+        parts.append(textures.copied(left, top, side))
     if words.shared(block):
-        radius = max(1.8, side / 12)
-        corner = {"cx": left + side - 1.5 * radius, "cy": top + 1.5 * radius}
-        parts.append(element("circle", **corner, r=radius, fill=INK, stroke="#ffffff"))
+        parts.append(textures.shared(left, top, side))
     parts.append(rect(left, top, side, side, fill="none", stroke=INK, stroke_opacity=0.35))
     letters = words.owners(block)
     font = min(14.0, 1.5 * side / max(2, len(letters)))
@@ -187,17 +219,4 @@ def _detailed(blocks: Map, number: int, block: Block) -> str:
         ink = ink_on(colour) if height > side * 0.6 else INK
         middle = {"text_anchor": "middle", "font_size": font, "fill": ink}
         parts.append(text(left + side / 2, top + side / 2 + font * 0.36, letters, **middle))
-    return element("g", *parts)
-
-
-def describe(state: State, tier: str, number: int, block: Block) -> str:
-    """A block in one sentence."""
-    named = [f"{words.letter(sequence)} (its block {logical})" for sequence, logical in block.holders[:4]]
-    if len(block.holders) > len(named):
-        named.append(f"{len(block.holders) - len(named)} more")
-    origin = f", copied from {block.copied_from}" if block.copied_from >= 0 else ""
-    return (
-        f"Block {number} of the {tier}: {' and '.join(named)}; "
-        f"{state.fill(number, tier)} of {words.plural(state.block_size, 'slot')} filled, "
-        f"allocated in step {block.born}{origin}"
-    )
+    return parts

@@ -12,16 +12,23 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 _MOST_POINTS = 4000
+_SYMBOLS = {
+    "preempted": "triangle-down",
+    "copied": "diamond",
+    "evicted": "x",
+    "swapped_out": "arrow-down",
+    "swapped_in": "arrow-up",
+}
 
 
 def memory_timeline(trace: Trace, tier: str = "device") -> go.Figure:
-    """Token slots used, wasted and free over the steps, stacked; marks for preemption and copy-on-write."""
+    """Token slots used, cached, wasted and free over the steps, stacked; marks where more than work happened."""
     import plotly.graph_objects as go
 
     points = thin(memory_history(trace, tier), _MOST_POINTS)
     steps = [point.step for point in points]
     figure = go.Figure()
-    for key in ("used", "internal", "free"):
+    for key in ("used", "cached", "internal", "free"):
         figure.add_scatter(
             x=steps,
             y=[getattr(point.use, key) for point in points],
@@ -32,8 +39,8 @@ def memory_timeline(trace: Trace, tier: str = "device") -> go.Figure:
             opacity=0.2 if key == "free" else 1,
             hovertemplate=f"%{{y:,}} {theme().label(key)}<extra></extra>",
         )
-    _add_marks(figure, points, "preempted", "triangle-down")
-    _add_marks(figure, points, "copied", "diamond")
+    for key, symbol in _SYMBOLS.items():
+        _add_marks(figure, points, key, symbol)
     figure.update_layout(
         title=f"{theme().label('timeline')}: {theme().tier(tier, trace.info)}",
         xaxis_title=theme().label("step"),
@@ -49,7 +56,7 @@ def _add_marks(figure: go.Figure, points: list[MemoryPoint], key: str, symbol: s
     if marked:
         figure.add_scatter(
             x=[point.step for point in marked],
-            y=[point.use.used + point.use.internal for point in marked],
+            y=[point.use.total - point.use.free for point in marked],
             customdata=[getattr(point, key) for point in marked],
             mode="markers",
             name=theme().label(key),

@@ -1,7 +1,7 @@
 """The picture: a state of memory as one self-contained SVG, for saved notebooks and the command line.
 
 Pure Python, no dependency, no id and no style element, so that many pictures can stand on one page. It lays
-the parts out; cells are drawn in ``cells``, the timeline in ``strip``.
+the parts out; cells are drawn in ``cells``, the timeline in ``strip``, what they mean in ``legend``.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from collections.abc import Sequence as Points
 from pagedviz.events.codec import EngineInfo
 from pagedviz.figures import words
 from pagedviz.figures.cells import Map, draw, grid_for
+from pagedviz.figures.legend import legend
 from pagedviz.figures.strip import memory_bar, memory_strip
-from pagedviz.figures.summary import summary
+from pagedviz.figures.summary import blocks_in_use, hit_rate, summary
 from pagedviz.figures.svg import INK, LINE, MUTED, PANEL, element, rect, text
 from pagedviz.figures.theme import theme
 from pagedviz.trace import MemoryPoint, Sequence, State
@@ -38,15 +39,15 @@ def picture(state: State, info: EngineInfo, history: Points[MemoryPoint] | None 
     """
     left, left_end = _map(state, info)
     right, right_end = _right(state, history)
-    legend_y = max(left_end, right_end) + 26
-    height = legend_y + 34
+    legend_, legend_end = legend(state, _EDGE, max(left_end, right_end) + 26, _WIDTH - 2 * _EDGE)
+    height = legend_end + 22
     return element(
         "svg",
         rect(0.5, 0.5, _WIDTH - 1, height - 1, rx=10, fill="#ffffff", stroke=LINE),
         _title(state, info, note),
         left,
         right,
-        _legend(legend_y),
+        legend_,
         xmlns="http://www.w3.org/2000/svg",
         viewBox=f"0 0 {_WIDTH:.0f} {height:.0f}",
         width=_WIDTH,
@@ -88,8 +89,7 @@ def _map(state: State, info: EngineInfo) -> tuple[str, float]:
         blocks = state.num_blocks[tier]
         grid = grid_for(blocks, _LEFT, (_MAP_HEIGHT - 26 * (len(tiers) - 1)) / len(tiers))
         scale = f"one cell is {words.plural(grid.blocks_per_cell, 'block')}" if grid.blocks_per_cell > 1 else ""
-        held = len(state.blocks.get(tier, {}))
-        aside = scale or f"{held:,} of {words.plural(blocks, 'block')} in use"
+        aside = scale or blocks_in_use(state, tier)
         parts.append(_heading(_EDGE, y, f"{theme().label('block_map')}: {theme().tier(tier, info)}", aside, _LEFT))
         parts.append(draw(Map(state, tier, grid, _EDGE, y + 12)))
         y += 12 + grid.height + 26
@@ -98,11 +98,10 @@ def _map(state: State, info: EngineInfo) -> tuple[str, float]:
 
 def _right(state: State, history: Points[MemoryPoint] | None) -> tuple[str, float]:
     use = state.memory()
-    total = use.total
     y = _TOP
+    named = [("used", use.used), ("cached", use.cached), ("waste", use.internal), ("free", use.free)]
     aside = " \u00b7 ".join(
-        f"{key} {words.percent(part, total)}"
-        for key, part in (("used", use.used), ("internal", use.internal), ("free", use.free))
+        f"{name} {words.percent(part, use.total)}" for name, part in named if part or name != "cached"
     )
     parts = [_heading(_RIGHT_X, y, theme().label("timeline"), aside)]
     if history and len(history) > 1:
@@ -111,6 +110,10 @@ def _right(state: State, history: Points[MemoryPoint] | None) -> tuple[str, floa
     else:
         parts.append(memory_bar(use, _RIGHT_X, y + 14, _RIGHT, 18))
         y += 14 + 18 + 34
+    if state.num_blocks.get("host", 0) > 0:
+        parts.append(text(_RIGHT_X, y, theme().tier("host", None), fill=MUTED, font_size=11))
+        parts.append(memory_bar(state.memory("host"), _RIGHT_X + 44, y - 10, _RIGHT - 44, 12))
+        y += 22
     counters, y = _counters(state, y)
     tables, y = _tables(state, y + 30)
     return "".join((*parts, counters, tables)), y
@@ -118,29 +121,52 @@ def _right(state: State, history: Points[MemoryPoint] | None) -> tuple[str, floa
 
 def _counters(state: State, y: float) -> tuple[str, float]:
     counters = state.counters
-    tiles = (
-        ("prefilled", counters.prefill_tokens),
-        ("decoded", counters.decode_tokens),
-        ("allocated", counters.allocated),
-        ("shared", counters.shared),
-        ("copied", counters.copied),
-        ("preempted", counters.preempted),
-    )
-    width = (_RIGHT - 8 * (len(tiles) - 1)) / len(tiles)
+    rows: list[dict[str, int | str]] = [
+        {
+            "prefilled": counters.prefill_tokens,
+            "decoded": counters.decode_tokens,
+            "allocated": counters.allocated,
+            "shared": counters.shared,
+            "copied": counters.copied,
+            "preempted": counters.preempted,
+        }
+    ]
+    if counters.cached or counters.evicted or counters.swapped_out or counters.swapped_in:
+        rows.append(
+            {
+                "prefix hits": hit_rate(state),
+                "tokens found": counters.hit_tokens,
+                "evicted": counters.evicted,
+                "swapped out": counters.swapped_out,
+                "swapped in": counters.swapped_in,
+                "tokens lost": counters.lost_tokens,
+            }
+        )
     parts = []
-    for index, (name, value) in enumerate(tiles):
-        x = _RIGHT_X + index * (width + 8)
-        parts.append(rect(x, y, width, 46, rx=6, fill=PANEL, stroke=LINE))
-        number = f"{value:,}" if value < 10**7 else f"{value:.1e}"
-        parts.append(text(x + width / 2, y + 21, number, font_size=15, font_weight=600, text_anchor="middle"))
-        parts.append(text(x + width / 2, y + 37, name, font_size=9.5, fill=MUTED, text_anchor="middle"))
-    return "".join(parts), y + 46
+    for row in rows:
+        parts += [_tile(index, y, name, value) for index, (name, value) in enumerate(row.items())]
+        y += 54
+    return "".join(parts), y - 8
+
+
+def _tile(index: int, y: float, name: str, value: int | str) -> str:
+    """One of six numbers in a row."""
+    width = (_RIGHT - 8 * 5) / 6
+    x = _RIGHT_X + index * (width + 8)
+    number = value if isinstance(value, str) else f"{value:,}" if value < 10**7 else f"{value:.1e}"
+    return "".join(
+        (
+            rect(x, y, width, 46, rx=6, fill=PANEL, stroke=LINE),
+            text(x + width / 2, y + 21, number, font_size=15, font_weight=600, text_anchor="middle"),
+            text(x + width / 2, y + 37, name, font_size=9.5, fill=MUTED, text_anchor="middle"),
+        )
+    )
 
 
 def _tables(state: State, y: float) -> tuple[str, float]:
     """A row per sequence: its letter, what it does, and where its blocks are."""
     rows = sorted(state.sequences.values(), key=lambda sequence: (sequence.status == "finished", sequence.id))
-    waiting = sum(request.status in {"waiting", "preempted"} for request in state.requests.values())
+    waiting = sum(request.status in {"waiting", "preempted", "swapped"} for request in state.requests.values())
     aside = f"{words.plural(len(state.requests), 'request')}, {waiting:,} waiting"
     parts = [_heading(_RIGHT_X, y, theme().label("block_tables"), aside)]
     for sequence in rows[:_MOST_ROWS]:
@@ -160,7 +186,9 @@ def _row(state: State, sequence: Sequence, y: float) -> str:
     status = request.status if sequence.status == "waiting" else sequence.status
     colour = theme().owner(sequence.id)
     table = next(iter(sequence.tables.values()), [])
-    entries = [f"{logical}\u2192{block}" for logical, (_, block) in enumerate(table)]
+    entries = [
+        f"{logical}\u2192{'' if tier == 'device' else 'h'}{block}" for logical, (tier, block) in enumerate(table)
+    ]
     shown = "  ".join(entries) if len(entries) <= 4 else "  ".join((*entries[:3], "\u2026", entries[-1]))
     mono = "ui-monospace, 'DejaVu Sans Mono', Menlo, monospace"
     return "".join(
@@ -173,39 +201,3 @@ def _row(state: State, sequence: Sequence, y: float) -> str:
             text(_RIGHT_X + 262, y, shown or "\u2013", font_family=mono, font_size=11, fill=MUTED),
         )
     )
-
-
-def _legend(y: float) -> str:
-    """What colours, textures and marks mean."""
-    colour, memory, marks = theme().owner(1), theme().memory, theme().marks
-    x = _EDGE
-    line = element("path", d=f"M{_EDGE:.0f} {y - 16:.0f}h{_WIDTH - 2 * _EDGE:.0f}", stroke=LINE)
-    parts = [line]
-    shapes = (
-        (rect(0, 0, 12, 12, fill="#fff", stroke=LINE), "free block"),
-        (
-            rect(0, 0, 12, 12, fill=colour, fill_opacity=0.25) + rect(0, 7, 12, 5, fill=colour),
-            "filled so far, colour = owner",
-        ),
-        (
-            rect(0, 0, 12, 12, fill=colour) + element("circle", cx=8.5, cy=3.5, r=2, fill=INK),
-            theme().label("shared"),
-        ),
-        (
-            rect(0, 0, 12, 12, fill=colour) + element("path", d="M0 4L4 0M0 8L8 0", stroke=INK, stroke_width=1.2),
-            theme().label("copied"),
-        ),
-        (rect(0, 0, 12, 12, fill=memory["used"]), theme().label("used")),
-        (rect(0, 0, 12, 12, fill=memory["internal"]), theme().label("internal")),
-        (rect(0, 0, 12, 12, fill=memory["free"], fill_opacity=0.14, stroke=LINE), theme().label("free")),
-        (
-            element("path", d="M1 2h10l-5 9z", fill=marks["preempted"], stroke=INK, stroke_width=0.6),
-            theme().label("preempted"),
-        ),
-        (element("path", d="M6 1l5 5l-5 5l-5-5z", fill=marks["copied"]), "copy"),
-    )
-    for shape, name in shapes:
-        parts.append(element("g", shape, transform=f"translate({x:.0f} {y:.0f})"))
-        parts.append(text(x + 18, y + 10, name, font_size=11.5, fill=MUTED))
-        x += 40 + 6.1 * len(name)
-    return "".join(parts)

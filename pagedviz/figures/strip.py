@@ -1,4 +1,4 @@
-"""The memory timeline of the picture: slots used, wasted and free over the steps, with marks, as SVG."""
+"""The memory timeline of the picture: slots used, cached, wasted and free over the steps, with marks, as SVG."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from pagedviz.figures.svg import INK, LINE, MUTED, element, number, rect, text, 
 from pagedviz.figures.theme import theme
 from pagedviz.figures.words import plural
 from pagedviz.trace import MemoryPoint, MemoryUse
+
+STACK = ("used", "cached", "internal")
+"""Parts of memory that are drawn, from the bottom; the rest is free."""
 
 
 def memory_strip(points: Sequence[MemoryPoint], x: float, y: float, width: float, height: float) -> str:
@@ -24,13 +27,11 @@ def memory_strip(points: Sequence[MemoryPoint], x: float, y: float, width: float
         return y + height * (1 - slots / total)
 
     drawn = thin(points, int(width))
-    used = [(across(point.step), up(point.use.used)) for point in drawn]
-    held = [(across(point.step), up(point.use.used + point.use.internal)) for point in drawn]
-    parts = [
-        rect(x, y, width, height, fill=colours["free"], fill_opacity=0.14),
-        _area(held, y + height, x + width, colours["internal"]),
-        _area(used, y + height, x + width, colours["used"]),
-    ]
+    parts = [rect(x, y, width, height, fill=colours["free"], fill_opacity=0.14)]
+    for count in range(len(STACK), 0, -1):  # the tallest first, the others over it
+        tops = [up(sum(getattr(point.use, key) for key in STACK[:count])) for point in drawn]
+        stairs = [(across(point.step), top) for point, top in zip(drawn, tops, strict=True)]
+        parts.append(_area(stairs, y + height, x + width, colours[STACK[count - 1]]))
     parts += [
         element(
             "path",
@@ -41,7 +42,7 @@ def memory_strip(points: Sequence[MemoryPoint], x: float, y: float, width: float
         for part in (1, 2, 3)
     ]
     parts.append(rect(x, y, width, height, fill="none", stroke=LINE))
-    parts += [_mark(point, across(point.step), y) for point in drawn if point.preempted or point.copied]
+    parts += [_marks(point, across(point.step), y, y + height) for point in drawn if point.marked]
     turned = f"translate({x - 12:.0f} {y + height / 2:.0f}) rotate(-90)"
     parts += [
         text(x - 6, y + 9, f"{total:,}", text_anchor="end"),
@@ -58,12 +59,7 @@ def thin(points: Sequence[MemoryPoint], most: int) -> list[MemoryPoint]:
     stride = -(-len(points) // max(1, most))
     groups = [points[begin : begin + stride] for begin in range(0, len(points), stride)]
     return [
-        MemoryPoint(
-            group[-1].step,
-            group[-1].use,
-            sum(point.preempted for point in group),
-            sum(point.copied for point in group),
-        )
+        MemoryPoint(*group[-1][:2], *map(sum, zip(*(point[2:] for point in group), strict=True)))
         for group in groups
     ]
 
@@ -72,9 +68,10 @@ def memory_bar(use: MemoryUse, x: float, y: float, width: float, height: float) 
     """One moment as a bar."""
     total = max(1, use.total)
     parts = [rect(x, y, width, height, fill="#ffffff", stroke=LINE)]
-    for slots, key in ((use.used, "used"), (use.internal, "internal")):
-        parts.append(rect(x, y, width * slots / total, height, fill=theme().memory[key]))
-        x += width * slots / total
+    for key in STACK:
+        share = width * getattr(use, key) / total
+        parts.append(rect(x, y, share, height, fill=theme().memory[key]))
+        x += share
     return "".join(parts)
 
 
@@ -85,17 +82,37 @@ def _area(line: Sequence[tuple[float, float]], bottom: float, right: float, colo
     return element("path", d="".join(path) + f"H{right:.1f}V{bottom:.1f}z", fill=colour)
 
 
-def _mark(point: MemoryPoint, x: float, top: float) -> str:
-    """A triangle where a request was preempted, a diamond where a block was copied."""
-    marks = theme().marks
+def mark(key: str, x: float, y: float, *children: str) -> str:
+    """The mark of a kind around (x, y): each has its shape, so that nothing depends on colour alone."""
+    edge = {"stroke": INK, "stroke_width": 0.6} if key == "preempted" else {"stroke": "#fff", "stroke_width": 0.8}
+    return element("path", *children, d=f"M{x:.1f} {y:.1f}{_SHAPES[key]}", fill=theme().marks[key], **edge)
+
+
+_SHAPES = {
+    "preempted": "m-4.5 -4h9l-4.5 8z",
+    "copied": "m0 -4l4 4l-4 4l-4-4z",
+    "evicted": "m0 -2l3-3l2 2l-3 3l3 3l-2 2l-3-3l-3 3l-2-2l3-3l-3-3l2-2z",
+    "swapped_out": "m-1.6 -5h3.2v5h3l-4.6 5.5l-4.6 -5.5h3z",
+    "swapped_in": "m-1.6 5h3.2v-5h3l-4.6 -5.5l-4.6 5.5h3z",
+}
+
+
+def _marks(point: MemoryPoint, x: float, top: float, bottom: float) -> str:
+    """Preempted requests above the box, copied and evicted blocks at its top, swaps at its bottom."""
+    rows = {
+        "preempted": ("request", top - 5),
+        "copied": ("block", top + 8),
+        "evicted": ("block", top + 20),
+        "swapped_out": ("block", bottom - 20),
+        "swapped_in": ("block", bottom - 8),
+    }
     parts = []
+    for key, (thing, y) in rows.items():
+        if count := getattr(point, key):
+            said = title(f"Step {point.step}: {plural(count, thing)} {theme().label(key)}")
+            parts.append(mark(key, x, y, said))
     if point.preempted:
-        words = title(f"Step {point.step}: {plural(point.preempted, 'request')} preempted")
-        shape = f"M{x - 4.5:.1f} {top - 9:.1f}h9l-4.5 8z"
-        parts.append(element("path", words, d=shape, fill=marks["preempted"], stroke=INK, stroke_width=0.6))
-        parts.append(element("path", d=f"M{x:.1f} {top:.1f}v6", stroke=marks["preempted"], stroke_width=1.5))
-    if point.copied:
-        words = title(f"Step {point.step}: {plural(point.copied, 'block')} {theme().label('copied')}")
-        shape = f"M{x:.1f} {top + 4:.1f}l4 4l-4 4l-4-4z"
-        parts.append(element("path", words, d=shape, fill=marks["copied"], stroke="#fff", stroke_width=0.8))
+        parts.append(
+            element("path", d=f"M{x:.1f} {top:.1f}v6", stroke=theme().marks["preempted"], stroke_width=1.5)
+        )
     return "".join(parts)

@@ -12,11 +12,18 @@ from pagedviz.trace import State
 
 def summary(state: State, info: EngineInfo) -> str:
     """One line: model, step, requests, blocks."""
-    held, blocks = len(state.blocks.get("device", {})), state.num_blocks.get("device", 0)
     return (
         f"{words.plain(info.model)}, step {state.step:,}: {_requests(state)}; "
-        f"{held:,} of {words.plural(blocks, 'block')} in use on the {theme().tier('device', info)}"
+        f"{blocks_in_use(state, 'device')} on the {theme().tier('device', info)}"
     )
+
+
+def blocks_in_use(state: State, tier: str) -> str:
+    """``12 of 24 blocks in use, 3 cached``."""
+    blocks = state.blocks.get(tier, {})
+    held = sum(bool(block.holders) for block in blocks.values())
+    cached = f", {len(blocks) - held:,} cached" if len(blocks) > held else ""
+    return f"{held:,} of {words.plural(state.num_blocks.get(tier, 0), 'block')} in use{cached}"
 
 
 def memory_summary(state: State, info: EngineInfo) -> str:
@@ -25,13 +32,14 @@ def memory_summary(state: State, info: EngineInfo) -> str:
     for tier, blocks in state.num_blocks.items():
         if blocks > 0:
             use = state.memory(tier)
-            total = use.total
+            named = [(use.used, "used"), (use.cached, "cached"), (use.internal, "wasted"), (use.free, "free")]
             parts = ", ".join(
-                f"{slots:,} {name} ({words.percent(slots, total)})"
-                for slots, name in ((use.used, "used"), (use.internal, "wasted"), (use.free, "free"))
+                f"{slots:,} {name} ({words.percent(slots, use.total)})"
+                for slots, name in named
+                if slots or name != "cached"
             )
             room = words.size(blocks * info.bytes_per_block)
-            lines.append(f"{theme().tier(tier, info)}: {total:,} token slots in {room}: {parts}")
+            lines.append(f"{theme().tier(tier, info)}: {use.total:,} token slots in {room}: {parts}")
     counters = state.counters
     lines.append(
         f"tokens: {counters.prefill_tokens:,} of prompts computed, {counters.decode_tokens:,} decoded, "
@@ -41,15 +49,40 @@ def memory_summary(state: State, info: EngineInfo) -> str:
         f"blocks: {counters.allocated:,} allocated, {counters.filled:,} filled, {counters.shared:,} shared, "
         f"{counters.copied:,} copied on write, {counters.freed:,} freed"
     )
-    lines.append(f"requests: {counters.finished:,} finished, {words.plural(counters.preempted, 'preemption')}")
-    return "\n".join(lines)
+    lost = f", {words.plural(counters.lost_tokens, 'token')} lost" if counters.lost_tokens else ""
+    preempted = words.plural(counters.preempted, "preemption")
+    lines.append(f"requests: {counters.finished:,} finished, {preempted}{lost}")
+    return "\n".join([*lines, *_hierarchy(state)])
+
+
+def _hierarchy(state: State) -> list[str]:
+    """What the prefix cache and the host tier did; nothing of what did nothing."""
+    counters, lines = state.counters, []
+    looked = counters.hit_tokens + counters.missed_tokens
+    if looked or counters.cached or counters.evicted:
+        lines.append(
+            f"prefix cache: {hit_rate(state)} of {words.plural(looked, 'token')} found, "
+            f"{words.plural(counters.evicted, 'block')} evicted"
+        )
+    if counters.swapped_out or counters.swapped_in:
+        lines.append(
+            f"swaps: {words.plural(counters.swapped_out, 'block')} out, {counters.swapped_in:,} in, "
+            f"{words.size(counters.swapped_bytes)} copied"
+        )
+    return lines
+
+
+def hit_rate(state: State) -> str:
+    """How much was found of what new requests looked for in the prefix cache."""
+    counters = state.counters
+    return words.percent(counters.hit_tokens, counters.hit_tokens + counters.missed_tokens)
 
 
 def _requests(state: State) -> str:
     counts = Counter(request.status for request in state.requests.values())
     parts = [
         f"{counts[status]:,} {status}"
-        for status in ("running", "waiting", "preempted", "finished")
+        for status in ("running", "waiting", "preempted", "swapped", "finished")
         if counts[status]
     ]
     return "requests: " + ", ".join(parts) if parts else "no requests"

@@ -1,10 +1,11 @@
-"""Names and numbers for people: the letter of a sequence, who has a block, bytes, counts, harmless text."""
+"""Names and numbers for people: a sequence's letter, what is new about a block, bytes, counts, harmless text."""
 
 from __future__ import annotations
 
 import unicodedata
 
 from pagedviz.trace import Block, State
+from pagedviz.trace.state import Eviction
 
 
 def letter(sequence: int) -> str:
@@ -17,7 +18,9 @@ def letter(sequence: int) -> str:
 
 
 def owners(block: Block) -> str:
-    """Who has the block, in letters: ``A``, ``AB``, ``A+4``."""
+    """Who has the block, in letters: ``A``, ``AB``, ``A+4``; nothing if it is only cached."""
+    if not block.holders:
+        return ""
     first, *others = dict.fromkeys(sequence for sequence, _ in block.holders)
     if len(others) > 1:
         return f"{letter(first)}+{len(others)}"
@@ -32,6 +35,17 @@ def shared(block: Block) -> bool:
 def copied(state: State, block: Block, steps: int) -> bool:
     """The block was copied on write in the latest ``steps`` steps."""
     return block.copied_from >= 0 and state.step - block.born < steps
+
+
+def moved(state: State, block: Block, steps: int) -> bool:
+    """The block's content came from the other tier in the latest ``steps`` steps."""
+    return block.moved_from >= 0 and state.step - block.born < steps
+
+
+def evicted(state: State, tier: str, steps: int) -> dict[int, Eviction]:
+    """The blocks of the tier that lost cached content in the latest ``steps`` steps."""
+    gone = state.evicted.get(tier, {})
+    return {number: how for number, how in gone.items() if state.step - how.step < steps}
 
 
 def plain(text: str, limit: int = 60) -> str:

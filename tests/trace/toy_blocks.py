@@ -80,6 +80,10 @@ class Blocks:
         self.step = 0
         self.lost: dict[Key, int] = {}
 
+    def num_bytes(self, blocks: int) -> int:
+        """K and V in float32, of 3 heads of 64."""
+        return blocks * self.size * 3 * 64 * 8
+
     def pool(self, tier: str) -> Pool:
         return self.device if tier == "device" else self.host
 
@@ -116,7 +120,7 @@ class Blocks:
             group, name = pool.names[block]
             self.emit(BlockCached("host", group, target, name))
         if down:
-            self.emit(SwappedOut("", tuple(down), 512 * len(down), self.random.randrange(1000)))
+            self.emit(SwappedOut("", tuple(down), self.num_bytes(len(down)), self.random.randrange(1000)))
         targets = dict(down)
         for block in victims:
             key = pool.names[block]

@@ -41,7 +41,7 @@ class Memory(Blocks):
                     table.append(self.device.blocks[group, name])
                     self.share(group, table[-1], stream, logical)
         if pairs:
-            self.emit(SwappedIn(request, tuple(pairs), 512 * len(pairs), self.random.randrange(1000)))
+            self.emit(SwappedIn(request, tuple(pairs), self.num_bytes(len(pairs)), self.random.randrange(1000)))
         for key, (_, block) in zip(up, pairs, strict=True):
             self.name(block, key)
         stream.computed = found * self.size
@@ -88,7 +88,7 @@ class Memory(Blocks):
                 stream.tables[group][logical] = target[block]
             stream.tier = "host"
         pairs = tuple(target.items())
-        self.emit(SwappedOut(request, pairs, 512 * len(pairs), self.random.randrange(1000)))
+        self.emit(SwappedOut(request, pairs, self.num_bytes(len(pairs)), self.random.randrange(1000)))
         for stream, tables in before:
             for group, logical, block in reversed(_entries(tables)):
                 if self.device.holders[block] == 1 and block in self.device.names:
@@ -126,7 +126,7 @@ class Memory(Blocks):
                 stream.tables[group][logical] = target[block]
             stream.tier = "device"
         if pairs:
-            self.emit(SwappedIn(request, tuple(pairs), 512 * len(pairs), self.random.randrange(1000)))
+            self.emit(SwappedIn(request, tuple(pairs), self.num_bytes(len(pairs)), self.random.randrange(1000)))
         for stream, tables in before:
             for group, logical, block in reversed(_entries(tables)):
                 key = self.host.names.get(block)

@@ -4,17 +4,24 @@
  */
 import { CellPainter, MODES, layoutOf } from "./cells.js";
 import { css, h, legendItem, onScale, ownerColour, panel, setAttribute, setLegend, setText } from "./dom.js";
-import { describeBlock, letterOf } from "./describe.js";
+import { describeBlock, letterOf, plural } from "./describe.js";
+import { useOf } from "./state.js";
 import { THEME } from "./theme.js";
 
 const MAX_HEIGHT = 300;
+const MAX_HOST_HEIGHT = 150;
+
+/** For how many steps a move between the tiers is drawn as an arrow, and how many arrows at most. */
+const ARROW_STEPS = 3;
+const MAX_ARROWS = 64;
 const KEYS = { ArrowRight: 1, ArrowLeft: -1 };
 
 /** One tier's canvas. */
 function createTierMap(tier, store, tooltip, getMode) {
   const canvas = h("canvas", { class: "pv-map", role: "img", tabindex: "0" });
   const speech = h("span", { class: "pv-speech", "aria-live": "polite" });
-  const root = h("div", { class: "pv-tier", "data-tier": tier }, canvas, speech);
+  const title = h("p", { class: "pv-note" });
+  const root = h("div", { class: "pv-tier", "data-tier": tier }, title, canvas, speech);
   let layout = null;
   let focused = 0;
   /** @type {CellPainter | null} */
@@ -87,7 +94,7 @@ function createTierMap(tier, store, tooltip, getMode) {
     const isMoved = !painter || place !== lastPlace || painter.palette !== palette;
     if (isMoved) {
       lastPlace = place;
-      layout = layoutOf(count(), width, MAX_HEIGHT, ratio);
+      layout = layoutOf(count(), width, tier === "host" ? MAX_HOST_HEIGHT : MAX_HEIGHT, ratio);
       canvas.width = layout.deviceWidth;
       canvas.height = layout.deviceHeight;
       canvas.style.width = `${layout.deviceWidth / ratio}px`;
@@ -97,9 +104,17 @@ function createTierMap(tier, store, tooltip, getMode) {
     if (isMoved || isNew) painter.draw(state, tier, getMode());
     painter.show(context, state, tier, getMode());
     outline(context, layout, links, palette, ratio);
-    const held = state.blocks.get(tier)?.size ?? 0;
-    setAttribute(canvas, "aria-label", `Block map, ${tier} tier: ${held} of ${count()} blocks are held. Arrow keys move from block to block.`);
+    const { cached } = useOf(state, tier);
+    const held = (state.blocks.get(tier)?.size ?? 0) - cached;
+    setAttribute(canvas, "aria-label", `Block map, ${tier} tier: ${held} of ${count()} blocks are held, ${cached} cached. Arrow keys move from block to block.`);
+    setText(title, `${THEME.labels.tiers[tier] ?? tier}: ${held} of ${plural(count(), "block")} held, ${cached} cached`);
+    title.hidden = !state.num_blocks.get("host");
   }
+
+  /** The middle of a block's cell, beside the page's own coordinates. */
+  const placeOf = (block) => [
+    canvas.offsetLeft + ((block % layout.columns) + 0.5) * layout.pitch, canvas.offsetTop + (Math.floor(block / layout.columns) + 0.5) * layout.pitch,
+  ];
 
   function outline(context, { columns, pitch }, links, palette, ratio) {
     for (const key of links.blocks) {
@@ -116,7 +131,43 @@ function createTierMap(tier, store, tooltip, getMode) {
       context.strokeRect(x, y, size, size);
     }
   }
-  return { root, draw, isTiny: () => layout.size < 4 };
+  return { root, draw, placeOf, isTiny: () => layout.size < 4 };
+}
+
+/** Lines from where the latest steps' blocks were, in the other tier, to where they are. Drawn, not moved: it can be looked at in peace. */
+function drawArrows(canvas, maps, { state, palette, ratio }) {
+  const { offsetWidth: width, offsetHeight: height } = canvas.parentElement;
+  canvas.width = width * ratio;
+  canvas.height = height * ratio;
+  canvas.style.width = `${width}px`;
+  canvas.style.height = `${height}px`;
+  if (maps.size < 2) return 0;
+  const context = canvas.getContext("2d");
+  context.scale(ratio, ratio);
+  let count = 0;
+  for (const [tier, other] of [["host", "device"], ["device", "host"]]) {
+    for (const [id, { moved_from: source, born }] of state.blocks.get(tier) ?? []) {
+      if (source < 0 || state.step - born >= ARROW_STEPS || (count += 1) > MAX_ARROWS) continue;
+      const [x, y] = maps.get(other).placeOf(source);
+      const [toX, toY] = maps.get(tier).placeOf(id);
+      const angle = Math.atan2(toY - y, toX - x);
+      const head = (turn) => context.lineTo(toX - 9 * Math.cos(angle + turn), toY - 9 * Math.sin(angle + turn));
+      context.globalAlpha = 1 - (state.step - born) / (ARROW_STEPS + 1);
+      context.beginPath();
+      context.arc(x, y, 3, 0, 7);
+      context.moveTo(x, y);
+      context.lineTo(toX, toY);
+      head(0.4);
+      context.moveTo(toX, toY);
+      head(-0.4);
+      for (const [colour, thickness] of [[css(palette.ground), 4], [THEME.marks[tier === "host" ? "swapped_out" : "swapped_in"], 2]]) {
+        context.strokeStyle = colour;
+        context.lineWidth = thickness;
+        context.stroke();
+      }
+    }
+  }
+  return count;
 }
 
 function modeLegend(mode, state, isTiny) {
@@ -125,6 +176,9 @@ function modeLegend(mode, state, isTiny) {
   const marks = isTiny ? [legendItem(labels.free, { swatch: "pv-empty" }), h("span", {}, "cells are too small for marks: point at one")] : [
     legendItem(labels.shared, { swatch: "pv-dot" }),
     legendItem(copied, { swatch: "pv-diagonal" }),
+    ...(state.counters.cached ? [legendItem(labels.cached, { swatch: "pv-cached" })] : []),
+    ...(state.num_blocks.get("host") ? [legendItem(labels.moved, { swatch: "pv-moved" })] : []),
+    ...(state.counters.evicted ? [legendItem(labels.evicted, { swatch: "pv-cross" })] : []),
     legendItem("part full: K and V up to this height", { swatch: "pv-half" }),
     legendItem(labels.free, { swatch: "pv-empty" }),
   ];
@@ -135,9 +189,9 @@ function modeLegend(mode, state, isTiny) {
     return [...owners, ...marks];
   }
   if (mode === "state") {
-    const swatches = { shared: "pv-dot", copied: "pv-diagonal", filling: "pv-filling" };
+    const swatches = { shared: "pv-dot", copied: "pv-diagonal", filling: "pv-filling", cached: "pv-cached", moved: "pv-moved" };
     const states = Object.entries(THEME.states).map(([name, colour]) => legendItem(name === "copied" ? copied : labels[name], { colour, swatch: swatches[name] }));
-    return [...states, ...marks.slice(isTiny ? 0 : 3)];
+    return [...states, ...(isTiny ? marks : marks.slice(state.counters.evicted ? -3 : -2))];
   }
   const scale = MODES[mode].scale;
   const bar = h("i", { class: "pv-scale", "aria-hidden": "true" });
@@ -155,6 +209,7 @@ export function createBlockMap(store, tooltip) {
     mode = select.value;
     store.touch();
   });
+  const arrows = h("canvas", { class: "pv-arrows", "aria-hidden": "true" });
   /** @type {Map<string, ReturnType<typeof createTierMap>>} */
   const maps = new Map();
 
@@ -164,18 +219,20 @@ export function createBlockMap(store, tooltip) {
     if (tiers.join() !== [...maps.keys()].join()) {
       maps.clear();
       for (const tier of tiers) maps.set(tier, createTierMap(tier, store, tooltip, () => mode));
-      view.body.replaceChildren(...[...maps.values()].map((map) => map.root));
+      view.body.replaceChildren(h("div", { class: "pv-tiers" }, ...[...maps.values()].map((map) => map.root), arrows));
     }
     const width = view.body.clientWidth - 16;
     if (width < 16) return;
     for (const map of maps.values()) map.draw({ ...scene, width });
+    setAttribute(view.root, "data-arrows", drawArrows(arrows, maps, scene));
     const place = scene.engine?.simulated ? `${THEME.labels.tiers.device} (${THEME.labels.simulated})` : THEME.labels.tiers.device;
     setText(view.note, `${place}, ${(state.num_blocks.get("device") ?? 0).toLocaleString("en")} blocks of ${state.block_size} slots`);
     setAttribute(view.root, "data-block", links.first?.block);
     setAttribute(view.root, "data-blocks", links.blocks.size ? [...links.blocks].join(" ") : null);
     const owners = mode === "owner" ? [...state.sequences.values()].map((s) => ([...s.tables.values()].some((t) => t.length) ? s.id : "")).join() : "";
     const isTiny = maps.get("device")?.isTiny() ?? false;
-    setLegend(view.legend, `${mode}/${isTiny}/${owners}`, () => modeLegend(mode, state, isTiny));
+    const { cached, evicted } = state.counters;
+    setLegend(view.legend, `${mode}/${isTiny}/${owners}/${cached > 0}/${evicted > 0}`, () => modeLegend(mode, state, isTiny));
   }
   return { root: view.root, draw };
 }

@@ -1,6 +1,6 @@
 /** The block tables: per sequence, its logical blocks and the physical ones behind them. Only chips that changed are touched. */
 import { badge, h, keepReachable, legendItem, panel, pointing, setAttribute, setLegend, setText } from "./dom.js";
-import { describeBlock, letterOf, plural } from "./describe.js";
+import { blockName, describeBlock, letterOf, plural } from "./describe.js";
 import { blockOf } from "./state.js";
 import { blockKey, entryKey } from "./store.js";
 import { THEME } from "./theme.js";
@@ -50,7 +50,7 @@ function createRow(sequence, group, label) {
       if (chips.children[at] !== chip) chips.insertBefore(chip, chips.children[at] ?? null);
       const [tier, id] = table[logical];
       const block = blockOf(state, id, tier);
-      setText(chip.lastChild, tier === "device" ? String(id) : `${tier} ${id}`);
+      setText(chip.lastChild, blockName(tier, id));
       setAttribute(chip, "data-block", id);
       setAttribute(chip, "data-tier", tier);
       setAttribute(chip, "data-shared", block && block.holders.length > 1 ? "" : null);
@@ -120,9 +120,10 @@ export function createBlockTables(store, tooltip) {
     setText(more, tables > wanted.length ? `and ${tables - wanted.length} more tables` : "");
     setText(view.note, "logical › physical");
     keepReachable(rows, ".pv-chip");
-    setLegend(view.legend, "all", () => [
+    setLegend(view.legend, `${state.num_blocks.get("host")}`, () => [
       legendItem(THEME.labels.shared, { swatch: "pv-dot" }), legendItem(THEME.labels.copied, { swatch: "pv-diagonal" }),
       legendItem(THEME.labels.filling, { swatch: "pv-dashed" }),
+      ...(state.num_blocks.get("host") ? [legendItem("h: in the host tier", { swatch: "pv-host" })] : []),
     ]);
   }
   return { root: view.root, draw };

@@ -4,7 +4,7 @@ import { describe } from "./describe.js";
 
 /** Kinds from the most telling to the least; kinds not here are never the caption. */
 const TELLING = [
-  "BlockCopied", "RequestPreempted", "SequenceForked", "RequestFinished", "SequenceFinished", "RequestAdded", "RequestScheduled", "BlockShared",
+  "RequestPreempted", "BlockCopied", "SwappedIn", "SwappedOut", "BlockEvicted", "PrefixHit", "PrefixCacheReset", "SequenceForked", "RequestFinished", "SequenceFinished", "RequestAdded", "RequestScheduled", "BlockShared",
   "BlockAllocated", "BlockFreed", "BlockFilled", "TokenAppended", "StepFinished",
 ];
 

@@ -12,22 +12,24 @@ const states = Object.fromEntries(Object.entries(THEME.states).map(([name, hex])
 const viridis = Array.from({ length: 65 }, (_, i) => onScale(THEME.viridis, i / 64));
 const cividis = Array.from({ length: 65 }, (_, i) => onScale(THEME.cividis, i / 64));
 
+const isYoung = (since, step) => step - since < THEME.copied_steps;
 const isShared = (block) => block.holders.length > 1;
-const isCopied = (block, step) => block.copied_from >= 0 && step - block.born < THEME.copied_steps;
+const isCopied = (block, step) => block.copied_from >= 0 && isYoung(block.born, step);
+const isMoved = (block, step) => block.moved_from >= 0 && isYoung(block.born, step);
 
 /** Ages span many orders: 1 step, 10, 100, 1000. */
 const ageShare = (age) => Math.min(1, Math.log10(1 + age) / 3);
 
 /** Colour modes: `colour` of a held block, and the text that a large cell shows. */
 export const MODES = {
-  owner: { colour: (block) => owners[(block.holders[0]?.[0] ?? 0) % owners.length], text: (block) => (block.holders.length ? letterOf(block.holders[0][0]) : "") },
+  owner: { colour: (block) => (block.idle ? states.cached : owners[block.holders[0][0] % owners.length]), text: (block) => (block.holders.length ? letterOf(block.holders[0][0]) : "") },
   state: {
     colour: (block, state) =>
-      states[isCopied(block, state.step) ? "copied" : isShared(block) ? "shared" : block.fill === state.block_size ? "full" : "filling"],
+      states[block.idle ? "cached" : isCopied(block, state.step) ? "copied" : isMoved(block, state.step) ? "moved" : isShared(block) ? "shared" : block.fill === state.block_size ? "full" : "filling"],
     text: () => "",
   },
   refcount: {
-    scale: "viridis", low: "1", high: "8 or more",
+    scale: "viridis", low: "0 or 1", high: "8 or more",
     colour: (block) => viridis[Math.round((64 * Math.min(7, Math.max(0, block.holders.length - 1))) / 7)],
     text: (block) => String(block.holders.length),
   },
@@ -118,15 +120,40 @@ export class CellPainter {
       if (!inks) this.inks.set(main, (inks = inksOf(main, this.palette.ground)));
       const filled = size < 4 ? size : Math.max(block.fill ? 1 : 0, Math.round((size * block.fill) / state.block_size));
       if (filled < size) this.fill(x, y, size, size - filled, inks.unfilled);
-      this.fill(x, y + size - filled, size, filled, inks.main);
+      this.fill(x, y + size - filled, size, filled, block.idle && size >= 4 ? inks.unfilled : inks.main);
       if (size >= 4) this.texture(x, y, block, state, inks, mode);
+    }
+    if (size < 6) return;
+    const arm = Math.max(2, Math.round(size / 5));
+    for (const [id, { step: when }] of state.evicted.get(tier) ?? []) {
+      if (!isYoung(when, state.step)) continue;
+      const block = state.blocks.get(tier)?.get(id);
+      const value = block && !block.idle && block.fill > 0.9 * state.block_size ? this.inks.get(colour(block, state)).ink : pack(this.palette.text);
+      const [x, y] = [(id % columns) * step + 2, Math.floor(id / columns) * step + 2];
+      for (let i = 0; i <= arm; i++) for (const row of [i, arm - i]) this.fill(x + i, y + row, size >= 16 ? 2 : 1, 1, value);
     }
   }
 
-  /** Hatching for owners beyond the eighth, a diagonal for a copy, a dot for a shared block. */
+  /**
+   * Dots around a cached block, hatching for owners beyond the eighth, a diagonal for a copy, a dot for a shared block, a filled
+   * corner for one that came from the other tier. (A cross, drawn above, is where a block was evicted.)
+   */
   texture(x, y, block, state, { ink, hatch }, mode) {
     const { size } = this.layout;
-    const round = mode === "owner" ? Math.floor((block.holders[0]?.[0] ?? 0) / owners.length) : 0;
+    const end = size - 1;
+    if (block.idle) {
+      const soft = pack(this.palette.soft);
+      for (let at = 0; at < size; at += 3) {
+        for (const [left, top, width, height] of [[at, 0, 2, 1], [at, end, 2, 1], [0, at, 1, 2], [end, at, 1, 2]]) {
+          this.fill(x + left, y + top, Math.min(width, size - left), Math.min(height, size - top), soft);
+        }
+      }
+    }
+    if (isMoved(block, state.step)) {
+      const side = Math.max(2, Math.round(size / 2.6));
+      for (let row = 0; row < side; row++) this.fill(x, y + size - side + row, row + 1, 1, block.idle ? pack(this.palette.text) : ink);
+    }
+    const round = mode === "owner" && !block.idle ? Math.floor(block.holders[0][0] / owners.length) : 0;
     for (let at = 2; round && size >= 8 && at < size; at += 4) {
       if (round % 3 !== 2) this.fill(x, y + at, size, 1, hatch);
       if (round % 3 !== 1) this.fill(x + at, y, 1, size, hatch);
@@ -161,7 +188,7 @@ function drawLetters(context, { columns, step, size }, held, state, mode, palett
     if (!word || word.length > 3) continue;
     const main = colour(block, state);
     // Letters stand in the lower half, so the half-filled part decides their colour.
-    const ground = block.fill / state.block_size > 0.4 ? main : mix(palette.ground, main, 0.3);
+    const ground = block.fill / state.block_size > 0.4 && !block.idle ? main : mix(palette.ground, main, 0.3);
     context.font = `600 ${Math.round(size * (word.length > 2 ? 0.36 : 0.46))}px system-ui, sans-serif`;
     context.fillStyle = css(isDark(ground) ? [255, 255, 255] : [17, 17, 17]);
     context.fillText(word, (id % columns) * step + size / 2, Math.floor(id / columns) * step + size * 0.58);

@@ -1,6 +1,6 @@
 /** Numbers in a strip: how full memory is, who runs, what has happened. */
 import { h, setText } from "./dom.js";
-import { memoryOf } from "./state.js";
+import { memoryOf, useOf } from "./state.js";
 import { THEME } from "./theme.js";
 
 function percent(part, whole) {
@@ -14,11 +14,15 @@ const number = (value) => value.toLocaleString("en");
 /** name -> [label, explanation, value of a scene] */
 const SHOWN_NUMBERS = {
   blocks: ["blocks held", "device blocks that somebody has, of all", ({ state, held, total }) => `${number(held)} / ${number(total)}`],
-  free: ["free", "device blocks that nobody has", ({ held, total }) => number(total - held)],
+  free: ["free", "device blocks that nobody has", ({ free }) => number(free)],
   used: ["slots used", "share of all token slots that hold K and V", ({ memory, slots }) => percent(memory.used, slots)],
   waste: ["internal", "share of all token slots that are reserved and hold nothing yet", ({ memory, slots }) => percent(memory.internal, slots)],
-  requests: ["run · wait · done", "requests running, waiting (preempted ones too) and finished", ({ by }) => `${by.running} · ${by.waiting + by.preempted} · ${by.finished}`],
+  requests: ["run · wait · done", "requests running, waiting (preempted and swapped ones too) and finished", ({ by }) => `${by.running} · ${by.waiting + by.preempted + by.swapped} · ${by.finished}`],
   preempted: ["preempted", "how often a request gave all its blocks back", ({ state }) => number(state.counters.preempted)],
+  hits: ["prefix hits", "share of the tokens that new requests looked for in the prefix cache that were found there", ({ hit, looked }) => looked && percent(hit, looked)],
+  cached: ["cached", "device blocks that nobody has and whose content is kept", ({ cached, uses }) => uses && number(cached)],
+  evicted: ["evicted", "how often a cached block was given to somebody else", ({ state, uses }) => uses && number(state.counters.evicted)],
+  swapped: ["swapped out · in", "blocks that moved to the host tier, and back", ({ state }) => state.num_blocks.get("host") && `${number(state.counters.swapped_out)} · ${number(state.counters.swapped_in)}`],
   copied: ["copies", "blocks copied because a sharer was about to write (copy-on-write)", ({ state }) => number(state.counters.copied)],
   tokens: ["tokens", "tokens generated since the trace began", ({ run }) => number(run.history.generated)],
   rate: ["tokens/s", "tokens generated per second of engine time, over the last 24 steps", ({ rate }) => rateText(rate)],
@@ -34,10 +38,20 @@ export function createCounters() {
   function draw(scene) {
     const { state } = scene;
     const total = state.num_blocks.get("device") ?? 0;
-    const by = { running: 0, waiting: 0, preempted: 0, finished: 0 };
+    const by = { running: 0, waiting: 0, preempted: 0, swapped: 0, finished: 0 };
     for (const request of state.requests.values()) by[request.status] += 1;
-    const facts = { ...scene, by, total, held: state.blocks.get("device")?.size ?? 0, memory: memoryOf(state), slots: total * state.block_size };
-    Object.values(SHOWN_NUMBERS).forEach(([, , value], i) => setText(cells[i].lastChild, value(facts)));
+    const { cached } = useOf(state, "device");
+    const taken = state.blocks.get("device")?.size ?? 0;
+    const { hit_tokens: hit, missed_tokens: missed, cached: uses } = state.counters;
+    const facts = {
+      ...scene, by, total, cached, uses, hit, looked: hit + missed, held: taken - cached, free: total - taken, memory: memoryOf(state), slots: total * state.block_size,
+    };
+    Object.values(SHOWN_NUMBERS).forEach(([, , value], i) => {
+      // What the engine does without is not shown.
+      const text = value(facts);
+      cells[i].hidden = !text;
+      setText(cells[i].lastChild, text || "");
+    });
   }
   return { root, draw };
 }

@@ -6,12 +6,15 @@ import { createControls } from "./controls.js";
 import { createCounters } from "./counters.js";
 import { Tooltip, h, isDark, readPalette, setAttribute, toggle } from "./dom.js";
 import { createEvents } from "./events.js";
+import { createRequests } from "./requests.js";
 import { Store } from "./store.js";
 import { THEME } from "./theme.js";
 import { createTimeline } from "./timeline.js";
 import { createTokens } from "./tokens.js";
 
-const PANELS = { block_map: createBlockMap, block_tables: createBlockTables, timeline: createTimeline, tokens: createTokens, events: createEvents };
+const PANELS = {
+  block_map: createBlockMap, block_tables: createBlockTables, timeline: createTimeline, requests: createRequests, tokens: createTokens, events: createEvents,
+};
 
 /** The attributes that tests and styles read. */
 function markRoot(root, store) {

@@ -42,7 +42,18 @@ export function durationText(us) {
   return us < 1e6 ? `${(us / 1000).toFixed(us < 1e4 ? 1 : 0)} ms` : `${(us / 1e6).toFixed(1)} s`;
 }
 
+const bytesText = (bytes) => (bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
+
+/** A block for the eye: those of the host have an h. */
+export const blockName = (tier, block) => (tier === "host" ? `h${block}` : String(block));
+
 const reasonText = (reason) => THEME.reasons[reason] ?? reason.replace(/\.$/, "");
+
+const swapFields = (from, to) => (e) => ({
+  blocks: plural(e.pairs.length, "block"), who: e.request ? `of request ${e.request}` : "about to be evicted",
+  bytes: bytesText(e.num_bytes), duration: durationText(e.duration_us),
+  pairs: list(e.pairs.map(([source, target]) => `${blockName(from, source)} › ${blockName(to, target)}`)),
+});
 
 /**
  * What a sentence must know of the moment just before the event, for the kinds that need it: kept beside the event, because
@@ -70,7 +81,19 @@ const FIELDS = {
     prompt: plural(e.prompt.length, "token"), max_tokens: plural(e.max_tokens, "new token"),
     sequences: `${e.sequences.length === 1 ? "sequence" : "sequences"} ${list(e.sequences.map(letterOf))}`,
   }),
-  RequestPreempted: (e) => ({ blocks: plural(e.blocks_freed, "block"), tokens: plural(e.tokens_lost, "token") }),
+  RequestPreempted: (e) => ({
+    blocks: plural(e.blocks_freed, "block"),
+    after: e.mode === "swap" ? "its K and V wait in the host tier" : `${plural(e.tokens_lost, "token")} must be computed again`,
+  }),
+  PrefixHit: (e) => ({
+    tokens: plural(e.tokens, "token"), blocks: plural(e.blocks, "cached block"),
+    more: `${e.from_host ? `, ${e.from_host} of them from the host` : ""}${e.resumed ? ": it had computed them before its preemption" : ""}`,
+  }),
+  PrefixMissed: (e) => ({ tokens: plural(e.tokens, "token") }),
+  BlockEvicted: (e) => ({ age: plural(e.age, "step") }),
+  PrefixCacheReset: (e) => ({ blocks: plural(e.blocks, "block") }),
+  SwappedOut: swapFields("device", "host"),
+  SwappedIn: swapFields("host", "device"),
   SequenceForked: (e) => ({ child: letterOf(e.child), parent: letterOf(e.parent), tokens: plural(e.num_tokens, "token") }),
   TokenAppended: (e) => ({ text: `“${tokenText(e.text, e.token)}”` }),
   BlockAllocated: (e, { block_size }) => ({ positions: range(e.logical * block_size, block_size) }),
@@ -92,25 +115,48 @@ export function describe(event, where) {
   if (!template) return event.kind;
   const words = { step: where.step, ...event };
   if (event.sequence !== undefined) words.sequence = letterOf(event.sequence);
-  if (event.reason !== undefined) words.reason = reasonText(event.reason);
+  for (const name of ["reason", "why"]) if (event[name] !== undefined) words[name] = reasonText(event[name]);
+  for (const name of ["block", "source", "target"]) if (event[name] !== undefined) words[name] = blockName(event.tier, event[name]);
   Object.assign(words, FIELDS[event.kind]?.(event, where));
   return template.replace(/\{(\w+)\}/g, (_, name) => visible(String(words[name] ?? "?")));
 }
 
+const other = { device: "host", host: "device" };
+
 /** Everything about one block, for tooltips and screen readers; one fact a line. */
 export function describeBlock(state, tier, id) {
   const block = blockOf(state, id, tier);
-  if (!block) return `Block ${id} (${tier}): free`;
+  const gone = state.evicted.get(tier)?.get(id);
+  const last = gone ? [`last evicted in step ${gone.step} by ${gone.policy}: ${visible(reasonText(gone.why))}`] : [];
+  const name = `Block ${id} (${tier}):`;
+  if (!block) return [`${name} free`, ...last].join("\n");
   const size = state.block_size;
-  const holders = block.holders.slice(0, 6).map(([sequence, logical]) => `${letterOf(sequence)} logical ${logical}, positions ${range(logical * size, size)}`);
-  if (block.holders.length > 6) holders.push(`and ${block.holders.length - 6} more`);
-  const lines = [`Block ${id} (${tier}): ${block.holders.length ? "" : "nobody's"}`.replace(/ $/, ""), ...holders];
+  const { holders, born, copied_from, moved_from, cached } = block;
+  const lines = [holders.length ? name : `${name} cached since step ${cached}, nobody has it`];
+  for (const [sequence, logical] of holders.slice(0, 6)) lines.push(`${letterOf(sequence)} logical ${logical}, positions ${range(logical * size, size)}`);
+  if (holders.length > 6) lines.push(`and ${holders.length - 6} more`);
   lines.push(`${block.fill} of ${size} slots hold K and V${block.fill === size ? " (full)" : ""}`);
-  lines.push(`reference count ${block.holders.length}${block.holders.length > 1 ? " (shared)" : ""}`);
-  lines.push(`allocated in step ${block.born}${block.copied_from >= 0 ? `, copied from block ${block.copied_from}` : ""}`);
-  if (state.num_blocks.size > 1 || block.group > 0) lines.push(`layer group ${block.group}`);
+  lines.push(`reference count ${holders.length}${holders.length > 1 ? " (shared)" : ""}`);
+  const from = copied_from >= 0 ? `, copied from block ${copied_from}` : "";
+  lines.push(`allocated in step ${born}${from}${moved_from >= 0 ? `, moved from ${other[tier]} block ${moved_from}` : ""}`);
+  if (block.group > 0) lines.push(`layer group ${block.group}`);
   if (block.hash) lines.push(`content ${block.hash}`);
-  return lines.join("\n");
+  return [...lines, ...last].join("\n");
+}
+
+/**
+ * Why a block was evicted and what it held, one fact a line. `filled` is the BlockFilled event that named its content, if it is known.
+ * @param {{policy: string, why: string, age: number, hash: string}} event
+ */
+export function describeEviction(state, event, filled) {
+  const { block_size: size } = state;
+  const held = filled && state.sequences.get(filled.sequence);
+  const first = filled && filled.logical * size;
+  const text = held?.tokens.slice(first, first + size).map((token, i) => tokenText(held.texts[first + i] ?? "", token)).join("");
+  return [
+    `policy: ${event.policy}`, `why: ${event.why}`, `age: ${plural(event.age, "step")} since its last owner let go of it`, `content: ${event.hash}`,
+    filled ? `it held positions ${range(first, size)} of ${letterOf(filled.sequence)}${text ? `: “${text}”` : ""}` : "what it held is not known",
+  ].map(visible).join("\n");
 }
 
 /** Everything about one token. */

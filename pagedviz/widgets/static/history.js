@@ -1,4 +1,5 @@
 /** Numbers per step, kept as events come in: what the timeline draws and the token rate is made of. */
+import { memoryOf } from "./state.js";
 
 /** Whole numbers that only grow in count. */
 class Column {
@@ -16,9 +17,24 @@ class Column {
   }
 }
 
-const COLUMNS = ["step", "used", "internal", "free", "preempted", "copied", "duration", "tokens"];
+const TIERS = ["device", "host"];
+const PARTS = ["used", "cached", "internal", "free"];
 
-/** One row a step: memory after it, and what happened in it. */
+/** What an event of a kind adds to a step's row: column and amount. */
+const COUNTED = {
+  StepFinished: (e) => ["duration", e.duration_us],
+  RequestPreempted: () => ["preempted", 1],
+  BlockCopied: () => ["copied", 1],
+  BlockEvicted: () => ["evicted", 1],
+  SwappedOut: (e) => ["swapped_out", e.pairs.length],
+  SwappedIn: (e) => ["swapped_in", e.pairs.length],
+  TokenAppended: () => ["tokens", 1],
+};
+const COLUMNS = [
+  "step", "duration", "preempted", "copied", "evicted", "swapped_out", "swapped_in", "tokens", ...TIERS.flatMap((tier) => PARTS.map((part) => `${tier} ${part}`)),
+];
+
+/** One row a step: memory after it (`device used` and so on), and what happened in it. */
 export class History {
   constructor() {
     this.length = 0;
@@ -43,20 +59,13 @@ export class History {
     return Math.max(0, low - 1);
   }
 
-  /**
-   * Count an event of the latest step.
-   * @param {{kind: string, duration_us?: number}} event
-   */
+  /** Count an event of the latest step. @param {{kind: string}} event */
   count(event) {
+    const [name, value] = COUNTED[event.kind]?.(event) ?? [];
+    if (!name) return;
     const row = this.length - 1;
-    const add = (name, value) => this.columns[name].set(row, this.at(name, row) + value);
-    if (event.kind === "StepFinished") add("duration", event.duration_us);
-    else if (event.kind === "RequestPreempted") add("preempted", 1);
-    else if (event.kind === "BlockCopied") add("copied", 1);
-    else if (event.kind === "TokenAppended") {
-      add("tokens", 1);
-      this.generated += 1;
-    }
+    this.columns[name].set(row, this.at(name, row) + value);
+    if (name === "tokens") this.generated += 1;
   }
 
   /** Begin the row of a step, unless it is the latest one already. */
@@ -67,9 +76,12 @@ export class History {
     this.length += 1;
   }
 
-  /** @param {{used: number, internal: number, free: number}} memory after the latest step */
-  end(memory) {
-    for (const name of ["used", "internal", "free"]) this.columns[name].set(this.length - 1, memory[name]);
+  /** Memory after the latest step. */
+  end(state) {
+    for (const tier of TIERS) {
+      const memory = memoryOf(state, tier);
+      for (const part of PARTS) this.columns[`${tier} ${part}`].set(this.length - 1, memory[part]);
+    }
   }
 
   /** Generated tokens per second of engine time, over the last steps up to and including `row`. */

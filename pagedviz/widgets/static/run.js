@@ -5,8 +5,9 @@
 import { Decoder, TraceError, named } from "./codec.js";
 import { History } from "./history.js";
 import { contextOf } from "./describe.js";
+import { Lanes } from "./lanes.js";
 import { apply } from "./rules.js";
-import { memoryOf, stateFrom } from "./state.js";
+import { stateFrom } from "./state.js";
 
 /** @typedef {import("./codec.js").Batch} Batch */
 
@@ -39,7 +40,8 @@ export class Run {
     if (!this.state && this.decoder.keyframe) {
       this.state = stateFrom(this.decoder.keyframe);
       this.history.begin(this.state.step);
-      this.history.end(memoryOf(this.state));
+      this.history.end(this.state);
+      this.lanes = new Lanes(this.state);
     }
     for (const batch of batches) this.applyBatch(batch);
   }
@@ -57,6 +59,7 @@ export class Run {
         const event = named(array, this.decoder.fields);
         const context = contextOf(state, event);
         if (context) this.contexts.set(state.seq, context);
+        this.lanes.before(state, event);
         apply(state, event);
         history.count(event);
       } catch (error) {
@@ -64,7 +67,8 @@ export class Run {
       }
       state.seq += 1;
     }
-    history.end(memoryOf(state));
+    history.end(state);
+    this.lanes.end(state);
     this.batches.push(batch);
   }
 

@@ -7,7 +7,7 @@ import { blockOf } from "./state.js";
 
 /**
  * @typedef {{step?: number | null, tier?: string, block?: number, sequence?: number, logical?: number, group?: number,
- *   token?: number}} Cursor
+ *   token?: number, request?: string}} Cursor
  * @typedef {{blocks: Set<string>, entries: Set<string>, tokens: Map<number, [number, number][]>, token: string | null,
  *   first: {tier: string, block: number} | null}} Links
  */
@@ -18,6 +18,10 @@ export const entryKey = (sequence, group, logical) => `${sequence}:${group}:${lo
 /** The block table entries that a cursor means, as [sequence, group, logical]. */
 function entriesOf(state, cursor) {
   const { sequence } = cursor;
+  if (cursor.request !== undefined) {
+    const tables = (state.requests.get(cursor.request)?.sequences ?? []).flatMap((id) => [...state.sequences.get(id).tables].map((table) => [id, ...table]));
+    return tables.flatMap(([id, group, table]) => table.map((_, logical) => [id, group, logical]));
+  }
   if (cursor.block !== undefined) {
     const block = blockOf(state, cursor.block, cursor.tier);
     return (block?.holders ?? []).map(([holder, logical]) => [holder, block.group, logical]);
