@@ -1,7 +1,7 @@
-"""Paged-attention kernels: four operations, each in plain torch, in numba and in Triton.
+"""Paged-attention kernels: five operations, each in plain torch, in numba and in Triton.
 
 It knows nothing about requests, block managers or models, only tensors. The modules `reference`, `cpu` and
-`triton_ops` all offer `write_kv`, `decode`, `prefill` and `copy_blocks` with the same signatures;
+`triton_ops` all offer `write_kv`, `decode`, `prefill`, `copy_blocks` and `swap_blocks` with the same signatures;
 `reference` is the specification. Each module is imported when it is first asked for, so a machine without
 triton or numba lacks only the module that needs it.
 """

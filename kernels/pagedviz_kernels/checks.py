@@ -109,3 +109,14 @@ def check_pairs(key_cache: torch.Tensor, value_cache: torch.Tensor, pairs: torch
     check_caches(key_cache, value_cache, dims=5)
     if pairs.dtype != torch.int64 or pairs.dim() != 2 or pairs.shape[1] != 2:
         raise ValueError(f"pairs must be int64 of shape (n, 2), got {pairs.dtype} {tuple(pairs.shape)}")
+
+
+def check_swap(source: torch.Tensor, target: torch.Tensor, pairs: torch.Tensor) -> None:
+    """Check the arguments of `swap_blocks`: two pools that differ in nothing but their number of blocks."""
+    check_pairs(source, source, pairs)
+    check_pairs(target, target, pairs)
+    same = [pool.shape[:1] + pool.shape[2:] for pool in (source, target)]
+    if same[0] != same[1] or source.dtype != target.dtype:
+        raise ValueError(
+            f"the pools differ: {tuple(source.shape)} {source.dtype} and {tuple(target.shape)} {target.dtype}"
+        )

@@ -18,6 +18,7 @@ from pagedviz_kernels.checks import (
     check_rows,
     check_splits,
     check_starts,
+    check_swap,
     check_write,
 )
 
@@ -180,3 +181,17 @@ def copy_blocks(key_cache: torch.Tensor, value_cache: torch.Tensor, pairs: torch
     check_pairs(key_cache, value_cache, pairs)
     for cache in (key_cache, value_cache):
         cpu_loops.copy_pairs(_array(cache), pairs.numpy())
+
+
+def swap_blocks(source: torch.Tensor, target: torch.Tensor, pairs: torch.Tensor) -> None:
+    """Copy whole blocks from one pool into another, a thread to each share of them; see `reference.swap_blocks`."""
+    check_swap(source, target, pairs)
+    with _NUMBA_THREADS:
+        cpu_loops.swap_pairs(_rows(source), _rows(target), pairs.numpy())
+
+
+def _rows(pool: torch.Tensor) -> np.ndarray:
+    """(num_layers, num_blocks, words): each block of each layer as a row of the widest words that fit."""
+    flat = pool.detach().view(torch.uint8).flatten(2)
+    words = next(dtype for dtype in (torch.int64, torch.int32, torch.int16) if flat.shape[2] % dtype.itemsize == 0)
+    return flat.view(words).numpy()

@@ -60,6 +60,15 @@ def copy_pairs(cache, pairs):
             cache[layer, pairs[i, 1]] = cache[layer, pairs[i, 0]]
 
 
+@njit(nogil=True, cache=True, parallel=True)
+def swap_pairs(source, target, pairs):
+    """target[layer, j] = source[layer, i] for every layer and pair (i, j)."""
+    count = pairs.shape[0]
+    for item in prange(source.shape[0] * count):
+        layer, pair = item // count, item % count
+        target[layer, pairs[pair, 1]] = source[layer, pairs[pair, 0]]
+
+
 @njit(nogil=True, cache=True)
 def gather_rows(cache, table, first, out):
     """out[head, t] = the row of token first + t; out is (num_kv_heads, tokens, head_dim)."""

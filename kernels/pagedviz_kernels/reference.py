@@ -1,4 +1,4 @@
-"""The specification: the four operations in plain torch, on any device, one sequence at a time.
+"""The specification: the five operations in plain torch, on any device, one sequence at a time.
 
 Written to be read, not to be fast. Every other module must agree with it; it knows nothing about tiles or
 splits.
@@ -14,6 +14,7 @@ from pagedviz_kernels.checks import (
     check_rows,
     check_splits,
     check_starts,
+    check_swap,
     check_write,
 )
 
@@ -140,3 +141,16 @@ def copy_blocks(key_cache: torch.Tensor, value_cache: torch.Tensor, pairs: torch
     sources, targets = pairs.to(key_cache.device).unbind(dim=1)
     key_cache[:, targets] = key_cache[:, sources]
     value_cache[:, targets] = value_cache[:, sources]
+
+
+def swap_blocks(source: torch.Tensor, target: torch.Tensor, pairs: torch.Tensor) -> None:
+    """Copy whole blocks from one tier's pool into another's, in all layers at once.
+
+    source, target: (num_layers, num_blocks, block_size, num_kv_heads, head_dim), K or V, each on any device, with
+    any number of blocks; `pairs` int64 (n, 2) holds source -> target ids. Blocks are gathered where they are, cross
+    the bus as one tensor, and are scattered where they go.
+    """
+    check_swap(source, target, pairs)
+    sources, targets = pairs.unbind(dim=1)
+    gathered = source.index_select(1, sources.to(source.device))
+    target.index_copy_(1, targets.to(target.device), gathered.to(target.device))

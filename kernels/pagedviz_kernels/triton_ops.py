@@ -1,4 +1,4 @@
-"""The Triton backend: the launchers of the four operations. Needs triton, and a GPU to be useful.
+"""The Triton backend: the launchers of its four kernels, and copies between the tiers. Needs triton, and a GPU to be useful.
 
 On a CPU the same kernels run in Triton's interpreter, slowly, if TRITON_INTERPRET=1 is in the environment
 before this module is imported (Triton reads it when it decorates a kernel).
@@ -8,5 +8,6 @@ from pagedviz_kernels.block_copy import copy_blocks
 from pagedviz_kernels.kv_write import write_kv
 from pagedviz_kernels.paged_decode import decode
 from pagedviz_kernels.paged_prefill import prefill
+from pagedviz_kernels.reference import swap_blocks
 
-__all__ = ["copy_blocks", "decode", "prefill", "write_kv"]
+__all__ = ["copy_blocks", "decode", "prefill", "swap_blocks", "write_kv"]

@@ -36,7 +36,7 @@ class Runner:
             raise BackendUnavailable("Triton's interpreter computes bfloat16 wrongly: use dtype='float32'")
         self.cache = self._pool("num_device_blocks", config.num_device_blocks, config, self.device)
         host = self._pool("num_host_blocks", config.num_host_blocks, config, torch.device("cpu"))
-        self._transfer = Transfer(self.cache, host)
+        self._transfer = Transfer(self._kernels, self.cache, host)
         self._places = model.spec.places()
 
     def _pool(self, option: str, blocks: int, config: EngineConfig, device: torch.device) -> KVCache:
@@ -63,7 +63,6 @@ class Runner:
 
     def run(self, batch: PagedBatch) -> tuple[torch.Tensor, list[KernelLaunched]]:
         """Compute the batch: logits (num_rows, vocab_size), and which kernels ran."""
-        self._transfer.wait()
         attention = StepAttention(self._kernels, self.cache, self._places, batch)
         logits = self.model.forward(batch.input_ids, batch.positions, batch.rows, attention)
         return logits, attention.launches()

@@ -69,7 +69,7 @@ class BlockManager:
         self._tables: dict[int, list[BlockTable]] = {}
         self._swapped: set[int] = set()
         self._hashes: dict[int, list[str]] = {}
-        self._undo: list[tuple[int, int, int, int | None]] = []
+        self._undo: list[tuple[int, int, tuple[int, int] | None]] = []
 
     # -- questions -------------------------------------------------------------------------------------------
 
@@ -109,49 +109,42 @@ class BlockManager:
         size = self.block_size
         tables = self._tables.setdefault(sequence, [[] for _ in range(self.num_groups)])
         copies: list[Copy] = []
+        first, end = start // size, -(-(start + count) // size)
+        take, emit, undo = self.device.pool.take, self.emit, self._undo
         for group, table in enumerate(tables):
-            first = start // size
             if first < len(table) and self.device.pool.refcount(table[first]) > 1:
                 copies.append(self._copy_on_write(sequence, group, first))
-            for logical in range(len(table), -(-(start + count) // size)):
-                self._allocate(sequence, group, logical, reason)
+            for logical in range(len(table), end):
+                block = take()
+                table.append(block)
+                undo.append((sequence, group, None))
+                emit(BlockAllocated("device", group, block, sequence, logical, reason))
         return copies
 
-    def _allocate(self, sequence: int, group: int, logical: int, reason: str) -> int:
-        block = self.device.pool.take()
-        self._set_entry(sequence, group, logical, block)
-        self.emit(BlockAllocated("device", group, block, sequence, logical, reason))
-        return block
-
     def _copy_on_write(self, sequence: int, group: int, logical: int) -> Copy:
-        source = self._tables[sequence][group][logical]
-        target = self._allocate(sequence, group, logical, "copy_on_write")
+        table = self._tables[sequence][group]
+        source, target = table[logical], self.device.pool.take()
+        table[logical] = target
+        self._undo.append((sequence, group, (logical, source)))
+        self.emit(BlockAllocated("device", group, target, sequence, logical, "copy_on_write"))
         self.emit(BlockCopied("device", group, source, target, sequence, logical))
         left = self.device.pool.drop(source)
         self.emit(BlockReleased("device", group, source, sequence, logical, left))
         return source, target
 
-    def _set_entry(self, sequence: int, group: int, logical: int, block: int) -> None:
-        table = self._tables[sequence][group]
-        previous = table[logical] if logical < len(table) else None
-        self._undo.append((sequence, group, logical, previous))
-        if previous is None:
-            table.append(block)
-        else:
-            table[logical] = block
-
     def rollback(self) -> None:
         """Undo every ``write`` since ``begin``, the latest first. Emits nothing: nothing happened."""
         pool = self.device.pool
         while self._undo:
-            sequence, group, logical, previous = self._undo.pop()
+            sequence, group, replaced = self._undo.pop()
             table = self._tables[sequence][group]
-            pool.untake(table[logical])
-            if previous is None:
-                table.pop()
+            if replaced is None:
+                pool.untake(table.pop())
             else:
-                table[logical] = previous
-                pool.share(previous)
+                logical, source = replaced
+                pool.untake(table[logical])
+                table[logical] = source
+                pool.share(source)
         for sequence in [s for s, tables in self._tables.items() if not any(tables)]:
             del self._tables[sequence]
 
@@ -197,42 +190,50 @@ class BlockManager:
         if (known + 1) * self.block_size > computed:
             return
         hashes += chained_hashes(tokens, self.block_size, computed, hashes, salt)
-        tables = self._tables[sequence]
-        for logical in range(known, len(hashes)):
-            for group, table in enumerate(tables):
-                block = table[logical]
-                self.emit(BlockFilled("device", group, block, sequence, logical, hashes[logical]))
-                if self.device.cache is not None:
-                    self._name(sequence, group, logical, hashes[logical])
-
-    def _name(self, sequence: int, group: int, logical: int, content: str) -> None:
-        key, block = (group, content), self._tables[sequence][group][logical]
-        twin = self.device.find(key)
-        if twin is None:
-            self.name(block, group, logical, content)
-        elif twin != block:
-            self.share(sequence, group, logical, twin)
-            self.release_entry(self.device, sequence, group, logical, block)
+        emit, cache = self.emit, self.device.cache
+        for group, table in enumerate(self._tables[sequence]):
+            for logical in range(known, len(hashes)):
+                block, content = table[logical], hashes[logical]
+                emit(BlockFilled("device", group, block, sequence, logical, content))
+                if cache is None:
+                    continue
+                twin = cache.find((group, content))
+                if twin is None:
+                    self.name(block, group, logical, content)
+                elif twin.block != block:
+                    self.share(sequence, group, logical, twin.block)
+                    self.release_entry(self.device, sequence, group, logical, block)
 
     def name(self, block: int, group: int, logical: int, content: str) -> None:
         """Give an owned device block its name; the host tier does not keep the same content twice."""
-        key = (group, content)
         assert self.device.cache is not None
-        self.device.cache.name(block, key, logical * self.block_size, self.device.step)
-        below = self.host.cache.find(key) if self.host.cache else None
-        if below is not None and self.host.cache is not None:
-            if self.host.is_idle(below.block):
-                self.host.cache.revive(below, hit=False)
-            self.host.drop_name(below.block)
-            if self.host.pool.refcount(below.block) == 0:
-                self.host.give_up(group, below.block)
+        self.device.cache.name(block, (group, content), logical * self.block_size, self.device.step)
+        if self.host.pool.num_blocks:
+            self._leave_host(group, content)
+
+    def _leave_host(self, group: int, content: str) -> None:
+        cache = self.host.cache
+        below = cache.find((group, content)) if cache else None
+        if below is None or cache is None:
+            return
+        if self.host.is_idle(below.block):
+            cache.revive(below, hit=False)
+        cache.unname(below)
+        if self.host.pool.refcount(below.block) == 0:
+            self.host.give_up(group, below.block)
 
     def release(self, sequence: int) -> int:
         """Take all blocks from the sequence, the last first; returns how many nobody owns any more."""
         tier, ownerless = self.tier_of(sequence), 0
+        name, drop, emit = tier.name, tier.pool.drop, self.emit
         for group, table in enumerate(self._tables.get(sequence, ())):
             for logical in range(len(table) - 1, -1, -1):
-                ownerless += self.release_entry(tier, sequence, group, logical, table.pop())
+                block = table.pop()
+                left = drop(block)
+                emit(BlockReleased(name, group, block, sequence, logical, left))
+                if left == 0:
+                    ownerless += 1
+                    tier.let_go(group, block)
         self.forget(sequence)
         return ownerless
 

@@ -7,7 +7,7 @@ trusted. Knows nothing of sequences, tables or events.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from pagedviz.errors import AuditError, PolicyError
 from pagedviz.memory.eviction import CachedBlock, EvictionPolicy, Key
@@ -71,13 +71,17 @@ class PrefixCache:
         """The block's last owner is gone: it may be evicted."""
         entry.used = step
         self._idle.add(entry.block)
-        self._tell(self.policy.add, entry)
+        if self._failure is None:
+            try:
+                self.policy.add(entry)
+            except Exception as error:  # noqa: BLE001 - a plug-in may raise anything
+                self._failure = error
 
     def revive(self, entry: CachedBlock, *, hit: bool = True) -> None:
         """The block may not be evicted any more: somebody owns it again, or it is about to move."""
         self._idle.remove(entry.block)
         entry.hits += hit
-        self._tell(self.policy.remove, entry, evicted=False)
+        self._remove(entry, evicted=False)
 
     def victims(self, count: int) -> list[tuple[CachedBlock, str]]:
         """The policy's choice of ``count`` idle blocks, the first to go first, each with its explanation.
@@ -105,8 +109,8 @@ class PrefixCache:
     def evict(self, entry: CachedBlock) -> None:
         """Forget an idle block."""
         self._idle.remove(entry.block)
-        self.unname(entry)
-        self._tell(self.policy.remove, entry, evicted=True)
+        del self._by_key[entry.key], self._by_block[entry.block]
+        self._remove(entry, evicted=True)
 
     def clear(self) -> list[int]:
         """Forget every name; returns the blocks that were idle."""
@@ -120,16 +124,16 @@ class PrefixCache:
     def change_policy(self, policy: EvictionPolicy) -> None:
         """Let another policy decide from now on; it learns of the idle blocks, the longest idle first."""
         self.policy, self._failure = policy, None
-        for entry in sorted(
-            (self._by_block[block] for block in self._idle), key=lambda e: (e.used, -e.depth, e.serial)
-        ):
-            self._tell(policy.add, entry)
+        idle = [self._by_block[block] for block in self._idle]
+        self._idle.clear()
+        for entry in sorted(idle, key=lambda entry: (entry.used, -entry.depth, entry.serial)):
+            self.retire(entry, entry.used)
 
-    def _tell(self, method: Callable[..., None], entry: CachedBlock, **what: bool) -> None:
+    def _remove(self, entry: CachedBlock, *, evicted: bool) -> None:
         """A policy that fails here is not asked again; what it was told of has happened nevertheless."""
         if self._failure is None:
             try:
-                method(entry, **what)
+                self.policy.remove(entry, evicted=evicted)
             except Exception as error:  # noqa: BLE001 - a plug-in may raise anything
                 self._failure = error
 

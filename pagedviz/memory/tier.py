@@ -5,7 +5,7 @@ Emits what happens to blocks without an owner: freed, cached, evicted. Knows not
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from itertools import islice
 
 from pagedviz.events import BlockCached, BlockEvicted, BlockFreed, Emit
 from pagedviz.memory.eviction import CachedBlock, Key, make_policy
@@ -32,7 +32,7 @@ class Tier:
         self.step = 0
         self._pinned: list[CachedBlock] = []
         self._emit = emit
-        self._lost: OrderedDict[Key, str] = OrderedDict()
+        self._lost: dict[Key, tuple[int, str]] = {}
 
     @property
     def num_idle(self) -> int:
@@ -82,11 +82,12 @@ class Tier:
 
     def let_go(self, group: int, block: int) -> bool:
         """The block's last owner is gone: keep it if it has a name; returns whether it was kept."""
-        entry = self.cache.entry(block) if self.cache else None
-        if entry is None or self.cache is None:
+        cache = self.cache
+        entry = cache.entry(block) if cache else None
+        if entry is None or cache is None:
             self.give_up(group, block)
             return False
-        self.cache.retire(entry, self.step)
+        cache.retire(entry, self.step)
         self._emit(BlockCached(self.name, group, block, entry.key[1]))
         return True
 
@@ -107,15 +108,15 @@ class Tier:
         if not chosen:
             return
         assert self.cache is not None
-        policy = self.cache.policy_name
+        cache, free, emit, name, step = self.cache, self.pool.free, self._emit, self.name, self.step
+        policy = cache.policy_name
         for entry, why in chosen:
-            self.cache.evict(entry)
-            self.pool.free(entry.block)
             group, content = entry.key
-            age = self.step - entry.used
-            self._emit(BlockEvicted(self.name, group, entry.block, content, policy, why, age))
-            if lost:
-                self._remember(entry.key, f"evicted at step {self.step} by {policy}")
+            cache.evict(entry)
+            free(entry.block)
+            emit(BlockEvicted(name, group, entry.block, content, policy, why, step - entry.used))
+        if lost:
+            self._remember([entry.key for entry, _ in chosen], policy)
 
     def victims(self, count: int) -> list[tuple[CachedBlock, str]]:
         """The policy's choice; see ``PrefixCache.victims``."""
@@ -127,13 +128,16 @@ class Tier:
 
     def why_lost(self, key: Key) -> str | None:
         """How this content was lost here, if it once was here and not too long ago."""
-        return self._lost.get(key)
+        lost = self._lost.get(key)
+        return lost and f"evicted at step {lost[0]} by {lost[1]}"
 
-    def _remember(self, key: Key, how: str) -> None:
-        self._lost[key] = how
-        self._lost.move_to_end(key)
-        if len(self._lost) > 4 * self.pool.num_blocks:
-            self._lost.popitem(last=False)
+    def _remember(self, keys: list[Key], policy: str) -> None:
+        how = (self.step, policy)
+        for key in keys:
+            self._lost[key] = how
+        # The oldest come first, but for content that was lost more than once.
+        for key in list(islice(self._lost, max(0, len(self._lost) - 4 * self.pool.num_blocks))):
+            del self._lost[key]
 
     def clear(self) -> int:
         """Free all idle blocks and forget all names, without an event for each; returns how many were freed."""

@@ -4,6 +4,8 @@
 milliseconds per tile, so the shapes are small.
 """
 
+import math
+
 import pytest
 import torch
 from cases import Case, edge_lens
@@ -166,6 +168,24 @@ class WritesAndCopies:
 
         before[:, :, 5], before[:, :, 8] = before[:, :, 0], before[:, :, 2]
         torch.testing.assert_close(pool, before, rtol=0, atol=0)
+
+    @pytest.mark.parametrize("block_size", [1, 4, 16])
+    @pytest.mark.parametrize("head_dim", [64, 80])
+    def test_swap_takes_whole_blocks_of_every_layer_to_another_pool(self, backend, dtypes, block_size, head_dim):
+        for dtype in dtypes:
+            source = torch.randn(3, 7, block_size, 2, head_dim).to(dtype)
+            target = torch.full((3, 11, block_size, 2, head_dim), math.nan, dtype=dtype)
+            backend.swap_blocks(source, target, torch.tensor([[6, 0], [1, 10], [3, 4]]))
+            assert torch.equal(target[:, [0, 10, 4]], source[:, [6, 1, 3]])
+            assert target[:, [1, 2, 3, 5, 6, 7, 8, 9]].isnan().all()
+
+    def test_swapping_nothing_is_allowed(self, backend):
+        pool = torch.zeros(2, 4, 2, 1, 16)
+        backend.swap_blocks(pool, pool.clone(), torch.zeros((0, 2), dtype=torch.int64))
+
+    def test_pools_that_differ_are_not_swapped(self, backend):
+        with pytest.raises(ValueError, match="the pools differ"):
+            backend.swap_blocks(torch.zeros(2, 4, 2, 1, 16), torch.zeros(2, 4, 4, 1, 16), torch.tensor([[0, 1]]))
 
     def test_copying_nothing_is_allowed(self, backend):
         pool = torch.zeros(2, 1, 3, 4, 1, 64)
