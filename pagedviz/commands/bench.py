@@ -1,13 +1,15 @@
-"""Measure: tokens equal to model.generate, tokens per second against it, and what recording costs."""
+"""Measure: tokens equal to model.generate, tokens per second, what recording costs, and the memory hierarchy."""
 
 from __future__ import annotations
 
 import argparse
 import csv
 import platform
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+from pagedviz.commands import bench_memory
 from pagedviz.commands.options import (
     add_engine_arguments,
     add_json_argument,
@@ -20,13 +22,14 @@ from pagedviz.errors import ConfigError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
-    parser.add_argument("what", choices=("equality", "throughput", "recording"))
+    parser.add_argument("what", choices=tuple(BENCHMARKS))
     parser.add_argument("--max-tokens", type=int, default=None, help="default: 200 for equality, else 128")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 32])
     parser.add_argument(
         "--block-sizes", type=int, nargs="+", default=[1, 16, 32], help="for equality, which runs in float32"
     )
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--workload", default="sharegpt", help="for waste: sharegpt or alpaca")
     parser.add_argument("--csv", default=None, help="also write rows with versions and p20/p50/p80 here")
     add_engine_arguments(parser)
     add_json_argument(parser)
@@ -36,9 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Measure, print a table; equality ends with status 1 if a token differs."""
     if arguments.rounds < 1 or min(arguments.batches) < 1:
         raise ConfigError("--rounds and --batches must be 1 or more")
-    rows, passed = {"equality": _equality, "throughput": _throughput, "recording": _recording}[arguments.what](
-        arguments
-    )
+    rows, passed = BENCHMARKS[arguments.what](arguments)
     machine = {
         "processor": platform.processor() or platform.machine(),
         **{name: version_of(name) for name in ("pagedviz", "torch", "transformers", "numba")},
@@ -104,7 +105,10 @@ def _throughput(arguments: argparse.Namespace) -> tuple[list[dict[str, Any]], bo
 
     max_tokens = arguments.max_tokens or 128
     engine = make_engine(
-        arguments, num_device_blocks=_blocks(arguments, max_tokens), max_num_seqs=max(arguments.batches)
+        arguments,
+        num_device_blocks=_blocks(arguments, max_tokens),
+        max_num_seqs=max(arguments.batches),
+        prefix_caching=False,  # the second round would not have to prefill
     )
     rows = []
     for row in throughput(engine, _prompts(engine.tokenizer), max_tokens, arguments.batches, arguments.rounds):
@@ -126,7 +130,10 @@ def _recording(arguments: argparse.Namespace) -> tuple[list[dict[str, Any]], boo
     from pagedviz.bench.throughput import percentiles
 
     max_tokens, batch = arguments.max_tokens or 128, max(arguments.batches)
-    engine = make_engine(arguments, num_device_blocks=_blocks(arguments, max_tokens), max_num_seqs=batch)
+    # With a host tier the pool is left as small as it was asked for: then the run swaps.
+    swaps = arguments.num_host_blocks > 0
+    blocks = arguments.num_device_blocks if swaps else _blocks(arguments, max_tokens)
+    engine = make_engine(arguments, num_device_blocks=blocks, max_num_seqs=batch, prefix_caching=False)
     row = recording(engine, _prompts(engine.tokenizer), max_tokens, batch, arguments.rounds)
     on, off = percentiles(row.on), percentiles(row.off)
     return [
@@ -135,9 +142,21 @@ def _recording(arguments: argparse.Namespace) -> tuple[list[dict[str, Any]], boo
             "new_tokens": max_tokens,
             **{f"on_s_p{p}": round(v, 3) for p, v in zip((20, 50, 80), on, strict=True)},
             **{f"off_s_p{p}": round(v, 3) for p, v in zip((20, 50, 80), off, strict=True)},
+            "swapped_out_blocks": int(engine.stats()["swapped_out_blocks"]),
             "median_slowdown_percent": round(100 * row.slowdown, 2),
         }
     ], True
+
+
+BENCHMARKS: dict[str, Callable[[argparse.Namespace], bench_memory.Rows]] = {
+    "equality": _equality,
+    "throughput": _throughput,
+    "recording": _recording,
+    "blocks": bench_memory.blocks,
+    "prefix": bench_memory.prefix,
+    "swap": bench_memory.swap,
+    "waste": bench_memory.waste,
+}
 
 
 def _blocks(arguments: argparse.Namespace, max_tokens: int) -> int:

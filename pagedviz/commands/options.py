@@ -12,11 +12,17 @@ if TYPE_CHECKING:
 
 
 def add_engine_arguments(parser: argparse.ArgumentParser, *, num_device_blocks: int = 256) -> None:
-    """``--model``, ``--block-size``, ``--num-device-blocks``, ``--attention``, ``--device``, ``--dtype``."""
+    """The model, its place, and the options of its memory."""
     parser.add_argument("--model", default="smollm2-135m", help="alias, Hugging Face id, folder or .gguf file")
     parser.add_argument("--block-size", type=int, default=16, help="token slots per block")
     parser.add_argument(
         "--num-device-blocks", type=int, default=num_device_blocks, help="blocks in the device tier"
+    )
+    parser.add_argument("--num-host-blocks", type=int, default=0, help="blocks in the host tier; 0: none")
+    parser.add_argument("--eviction", default="lru", help="which cached block goes first: lru, fifo, arc, ...")
+    parser.add_argument("--preemption", default="auto", help="auto, swap or recompute")
+    parser.add_argument(
+        "--prefix-caching", action=argparse.BooleanOptionalAction, default=True, help="keep full blocks for reuse"
     )
     parser.add_argument("--attention", default="auto", help="auto, numba, torch or triton")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
@@ -27,7 +33,10 @@ def make_engine(arguments: argparse.Namespace, **options: Any) -> Engine:
     """The engine that the options describe; ``options`` overrule them."""
     from pagedviz.engine import Engine
 
-    names = ("block_size", "num_device_blocks", "attention", "device", "dtype")
+    names = (
+        *("block_size", "num_device_blocks", "num_host_blocks", "eviction", "preemption", "prefix_caching"),
+        *("attention", "device", "dtype"),
+    )
     return Engine.from_pretrained(arguments.model, **{name: getattr(arguments, name) for name in names} | options)
 
 

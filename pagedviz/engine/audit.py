@@ -32,6 +32,11 @@ class Auditor:
             for sequence in state.requests.pop(name).sequences:
                 del state.sequences[sequence]
 
+    @property
+    def told(self) -> State:
+        """What the events say now; to be read only."""
+        return self._state
+
     def state(self) -> State:
         """A copy of what the events say now."""
         return self._state.copy()

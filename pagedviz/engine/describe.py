@@ -10,6 +10,8 @@ from pagedviz.engine.config import EngineConfig
 from pagedviz.engine.core import EngineCore
 from pagedviz.engine.request import RequestStatus
 from pagedviz.events.codec import EngineInfo
+from pagedviz.memory.tier import Tier
+from pagedviz.trace.state import State
 
 
 def engine_info(model: Any, core: EngineCore, config: EngineConfig) -> EngineInfo:
@@ -32,19 +34,19 @@ def engine_info(model: Any, core: EngineCore, config: EngineConfig) -> EngineInf
     )
 
 
-def engine_stats(core: EngineCore, config: EngineConfig) -> dict[str, float]:
-    """Counters and gauges, named as vLLM's metrics where it has one.
+def engine_stats(core: EngineCore, events: State) -> dict[str, float]:
+    """Counters and gauges; ``metrics`` says what each is and how vLLM or SGLang call it.
 
-    ``num_free_blocks`` and ``kv_cache_usage_perc`` count cached blocks as free, as vLLM does: they can be handed
-    out at once.
+    What the events say is counted once, there.
     """
-    device, host, counters, scheduler = core.manager.device, core.manager.host, core.counters, core.scheduler
+    counters, scheduler, told = core.counters, core.scheduler, events.counters
     swapped = sum(request.status is RequestStatus.SWAPPED for request in scheduler.waiting)
-    return {
+    stats: dict[str, float] = {
         "steps": core.steps,
         "num_requests_running": len(scheduler.running),
         "num_requests_waiting": len(scheduler.waiting) - swapped,
         "num_requests_swapped": swapped,
+        "num_requests_finished": counters.requests_finished,
         "num_preemptions": counters.preemptions,
         "num_preemptions_swap": counters.swaps,
         "prompt_tokens": counters.prompt_tokens,
@@ -52,10 +54,34 @@ def engine_stats(core: EngineCore, config: EngineConfig) -> dict[str, float]:
         "recomputed_tokens": counters.recomputed_tokens,
         "prefix_cache_queries": counters.queried_tokens,
         "prefix_cache_hits": counters.hit_tokens,
-        "num_free_blocks": device.num_available,
-        "num_cached_blocks": device.num_idle,
-        "num_free_host_blocks": host.num_available,
-        "num_cached_host_blocks": host.num_idle,
-        "kv_cache_usage_perc": 1 - device.num_available / config.num_device_blocks,
-        "cpu_cache_usage_perc": 1 - host.num_available / config.num_host_blocks if config.num_host_blocks else 0.0,
+        "cache_hit_rate": counters.hit_tokens / max(1, counters.queried_tokens),
+        "copied_blocks": told.copied,
+        "evicted_blocks": told.evicted,
+        "evicted_tokens": told.evicted * events.block_size,
+        "swapped_out_blocks": told.swapped_out,
+        "swapped_in_blocks": told.swapped_in,
+        "swapped_bytes": told.swapped_bytes,
+        "swap_seconds": told.swap_us / 1e6,
+    }
+    return (
+        stats
+        | _tier_stats(core.manager.device, events, "", "kv")
+        | _tier_stats(core.manager.host, events, "host_", "cpu")
+    )
+
+
+def _tier_stats(tier: Tier, events: State, prefix: str, cache: str) -> dict[str, float]:
+    """A tier's blocks and slots. Free blocks and usage count cached blocks as free, as vLLM does: they can be
+    handed out at once.
+    """  # noqa: D205 - one sentence
+    use, blocks = events.memory(tier.name), tier.pool.num_blocks
+    return {
+        f"num_free_{prefix}blocks": tier.num_available,
+        f"num_cached_{prefix}blocks": tier.num_idle,
+        f"{cache}_cache_usage_perc": 1 - tier.num_available / blocks if blocks else 0.0,
+        f"{prefix}used_tokens": use.used,
+        f"{prefix}cached_tokens": use.cached,
+        f"{prefix}internal_waste_tokens": use.internal,
+        f"{prefix}free_tokens": use.free,
+        f"{prefix}total_tokens": use.total,
     }

@@ -18,6 +18,7 @@ from pagedviz.engine.config import EngineConfig
 from pagedviz.engine.core import EngineCore
 from pagedviz.engine.describe import engine_info, engine_stats
 from pagedviz.engine.keywords import check_keywords
+from pagedviz.engine.metrics import MetricsServer
 from pagedviz.engine.outputs import RequestOutput
 from pagedviz.engine.prompts import Prompt, Prompts, as_list, new_request
 from pagedviz.engine.request import Request
@@ -277,9 +278,25 @@ class Engine:
         return engine_info(self.model, self._core, self.config)
 
     def stats(self) -> dict[str, float]:
-        """Counters and gauges, named as vLLM's metrics where it has one."""
+        """Counters and gauges, named as vLLM's or SGLang's metrics where they have one; see ``engine/metrics``."""
         with self._turn:
-            return engine_stats(self._core, self.config)
+            return engine_stats(self._core, self._auditor.told)
+
+    def serve_metrics(self, port: int = 0) -> MetricsServer:
+        """Offer the numbers of ``stats`` to Prometheus, on this machine only, until the result is closed.
+
+        Args:
+            port: 0 takes a free one; ``url`` of the result says which.
+
+        Raises:
+            ConfigError: nothing can listen there.
+        """
+        if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
+            raise ConfigError(f"port={port!r}: must be a whole number from 0 to 65535")
+        try:
+            return MetricsServer(self.stats, self.info.model, port)
+        except OSError as error:
+            raise ConfigError(f"port={port}: cannot listen there ({error.strerror})") from error
 
     def __repr__(self) -> str:
         """One line: the model and its pool."""

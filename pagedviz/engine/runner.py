@@ -31,12 +31,12 @@ class Runner:
             raise ConfigError(f"the model is in {model.dtype}: K and V are kept in {', '.join(map(str, DTYPES))}")
         self.model = model
         self.device = model.device
-        self.backend, self._kernels = select_backend(config.attention, model.device)
+        self.backend, self.kernels = select_backend(config.attention, model.device)
         if self.backend == "triton" and model.device.type == "cpu" and model.dtype == torch.bfloat16:
             raise BackendUnavailable("Triton's interpreter computes bfloat16 wrongly: use dtype='float32'")
         self.cache = self._pool("num_device_blocks", config.num_device_blocks, config, self.device)
         host = self._pool("num_host_blocks", config.num_host_blocks, config, torch.device("cpu"))
-        self._transfer = Transfer(self._kernels, self.cache, host)
+        self._transfer = Transfer(self.kernels, self.cache, host)
         self._places = model.spec.places()
 
     def _pool(self, option: str, blocks: int, config: EngineConfig, device: torch.device) -> KVCache:
@@ -57,12 +57,12 @@ class Runner:
             return []
         began = time.perf_counter_ns()
         pairs = torch.tensor(copies, dtype=torch.int64, device=self.device)
-        self._kernels.copy_blocks(self.cache.keys, self.cache.values, pairs)
+        self.kernels.copy_blocks(self.cache.keys, self.cache.values, pairs)
         lanes, spent = len(self.cache.keys), time.perf_counter_ns() - began
         return [KernelLaunched("copy_blocks", (len(copies), lanes), 1, len(copies), spent // 1000)]
 
     def run(self, batch: PagedBatch) -> tuple[torch.Tensor, list[KernelLaunched]]:
         """Compute the batch: logits (num_rows, vocab_size), and which kernels ran."""
-        attention = StepAttention(self._kernels, self.cache, self._places, batch)
+        attention = StepAttention(self.kernels, self.cache, self._places, batch)
         logits = self.model.forward(batch.input_ids, batch.positions, batch.rows, attention)
         return logits, attention.launches()

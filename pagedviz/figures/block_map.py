@@ -37,7 +37,7 @@ def block_map(state: State, info: EngineInfo | None = None, tier: str = "device"
             cells[row][column] = 2 + block.holders[0][0] % (len(colours) - 1) if block.holders else 1
         else:
             cells[row][column] = 0
-        hover[row][column] = escape(describe(state, tier, number))  # plotly reads tags
+        hover[row][column] = escape(describe(state, tier, number), quote=False)  # plotly reads tags
     scale = ["#F3F4F6", *colours]
     figure = go.Figure(
         go.Heatmap(
@@ -74,7 +74,7 @@ def _add_textures(figure: go.Figure, state: State, tier: str, columns: int, coun
         "copied": ("line-ne", [n for n, block in held.items() if words.copied(state, block, steps)]),
         "cached": ("square-open", [number for number, block in held.items() if not block.holders]),
         "moved": ("triangle-up", [n for n, block in held.items() if words.moved(state, block, steps)]),
-        "evicted": ("x-thin", [number for number in words.evicted(state, tier, steps) if number < count]),
+        "evicted": ("x-thin", [n for n in range(count) if words.evicted(state, tier, n, steps)]),
     }
     for key, (symbol, numbers) in kinds.items():
         if numbers:

@@ -92,8 +92,8 @@ def draw(blocks: Map) -> str:
 def _evicted(blocks: Map) -> set[int]:
     """Blocks of the pool that lost cached content lately."""
     count = blocks.state.num_blocks.get(blocks.tier, 0)
-    gone = words.evicted(blocks.state, blocks.tier, theme().copied_steps)
-    return {number for number in gone if 0 <= number < count}
+    gone = (number for number in blocks.state.evicted.get(blocks.tier, {}) if 0 <= number < count)
+    return {number for number in gone if words.evicted(blocks.state, blocks.tier, number, theme().copied_steps)}
 
 
 def _colour(block: Block) -> str:
@@ -183,7 +183,7 @@ def _marks(blocks: Map) -> str:
 
 def _detailed(blocks: Map, number: int, block: Block | None) -> str:
     """One block: filled from the bottom, with its owners' letters and textures; or free and just evicted."""
-    place = blocks.place(number)
+    place, steps = blocks.place(number), theme().copied_steps
     parts = [title(describe(blocks.state, blocks.tier, number))]
     if block is None:
         parts.append(rect(*place, place[2], fill="#ffffff", stroke=LINE))
@@ -191,9 +191,9 @@ def _detailed(blocks: Map, number: int, block: Block | None) -> str:
         parts += _held(blocks, number, block)
     else:
         parts.append(textures.cached(*place))
-    if block is not None and words.moved(blocks.state, block, theme().copied_steps):
+    if block is not None and words.moved(blocks.state, block, steps):
         parts.append(textures.moved(*place, up=blocks.tier == "device"))
-    if number in words.evicted(blocks.state, blocks.tier, theme().copied_steps):
+    if words.evicted(blocks.state, blocks.tier, number, steps):
         parts.append(textures.evicted(*place))
     return element("g", *parts)
 

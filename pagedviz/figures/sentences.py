@@ -15,14 +15,14 @@ def describe(state: State, tier: str, number: int) -> str:
         said = f"{name} is free"
     elif not block.holders:
         since = f" since step {block.cached}" if block.cached >= 0 else ""
-        said = f"{name}: cached; nobody has it{since}, and its content is kept{_origin(tier, block)}"
+        said = f"{name}: cached; nobody has it{since}, its content is kept{_origin(tier, block)}"
     else:
         named = [f"{words.letter(sequence)} (its block {logical})" for sequence, logical in block.holders[:4]]
         if len(block.holders) > len(named):
             named.append(f"{len(block.holders) - len(named)} more")
         slots = words.plural(state.block_size, "slot")
         said = f"{name}: {' and '.join(named)}; {state.fill(number, tier)} of {slots} filled{_origin(tier, block)}"
-    gone = words.evicted(state, tier, theme().copied_steps).get(number)
+    gone = words.evicted(state, tier, number, theme().copied_steps)
     if gone is None:
         return said
     why = f": {words.plain(gone.why, 120)}" if gone.why else ""
@@ -31,9 +31,8 @@ def describe(state: State, tier: str, number: int) -> str:
 
 def _origin(tier: str, block: Block) -> str:
     """The step in which it was taken, and the block that its content came from then."""
-    said = f", allocated in step {block.born}"
-    if block.copied_from >= 0:
-        said += f", copied from {block.copied_from}"
     if block.moved_from >= 0:
-        said += f", moved from block {block.moved_from} of the {'host' if tier == 'device' else 'device'}"
-    return said
+        other = "host" if tier == "device" else "device"
+        return f"; from block {block.moved_from} of the {other} in step {block.born}"
+    copied = f", copied from {block.copied_from}" if block.copied_from >= 0 else ""
+    return f"; allocated in step {block.born}{copied}"

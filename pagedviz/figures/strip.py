@@ -12,6 +12,9 @@ from pagedviz.trace import MemoryPoint, MemoryUse
 STACK = ("used", "cached", "internal")
 """Parts of memory that are drawn, from the bottom; the rest is free."""
 
+_MARK = 6
+"""Pixels between marks: closer ones become one, or a long run would be a large picture."""
+
 
 def memory_strip(points: Sequence[MemoryPoint], x: float, y: float, width: float, height: float) -> str:
     """The timeline in a box; axis labels hang below and right of it."""
@@ -42,7 +45,10 @@ def memory_strip(points: Sequence[MemoryPoint], x: float, y: float, width: float
         for part in (1, 2, 3)
     ]
     parts.append(rect(x, y, width, height, fill="none", stroke=LINE))
-    parts += [_marks(point, across(point.step), y, y + height) for point in drawn if point.marked]
+    most = int(width / _MARK)
+    for first_of, point in zip(points[:: _stride(points, most)], thin(points, most), strict=True):
+        if point.marked:
+            parts.append(_marks(first_of.step, point, across(point.step), y, y + height))
     turned = f"translate({x - 12:.0f} {y + height / 2:.0f}) rotate(-90)"
     parts += [
         text(x - 6, y + 9, f"{total:,}", text_anchor="end"),
@@ -56,12 +62,17 @@ def memory_strip(points: Sequence[MemoryPoint], x: float, y: float, width: float
 
 def thin(points: Sequence[MemoryPoint], most: int) -> list[MemoryPoint]:
     """At most ``most`` points: neighbours become one, with the last one's use and the marks of all."""
-    stride = -(-len(points) // max(1, most))
+    stride = _stride(points, most)
     groups = [points[begin : begin + stride] for begin in range(0, len(points), stride)]
     return [
         MemoryPoint(*group[-1][:2], *map(sum, zip(*(point[2:] for point in group), strict=True)))
         for group in groups
     ]
+
+
+def _stride(points: Sequence[MemoryPoint], most: int) -> int:
+    """How many neighbours become one."""
+    return max(1, -(-len(points) // max(1, most)))
 
 
 def memory_bar(use: MemoryUse, x: float, y: float, width: float, height: float) -> str:
@@ -97,8 +108,12 @@ _SHAPES = {
 }
 
 
-def _marks(point: MemoryPoint, x: float, top: float, bottom: float) -> str:
-    """Preempted requests above the box, copied and evicted blocks at its top, swaps at its bottom."""
+def _marks(first: int, point: MemoryPoint, x: float, top: float, bottom: float) -> str:
+    """Preempted requests above the box, copied and evicted blocks at its top, swaps at its bottom.
+
+    The point stands for the steps from ``first`` on.
+    """
+    steps = f"Step {first:,}" if first == point.step else f"Steps {first:,} to {point.step:,}"
     rows = {
         "preempted": ("request", top - 5),
         "copied": ("block", top + 8),
@@ -109,7 +124,7 @@ def _marks(point: MemoryPoint, x: float, top: float, bottom: float) -> str:
     parts = []
     for key, (thing, y) in rows.items():
         if count := getattr(point, key):
-            said = title(f"Step {point.step}: {plural(count, thing)} {theme().label(key)}")
+            said = title(f"{steps}: {plural(count, thing)} {theme().label(key)}")
             parts.append(mark(key, x, y, said))
     if point.preempted:
         parts.append(

@@ -19,11 +19,11 @@ def summary(state: State, info: EngineInfo) -> str:
 
 
 def blocks_in_use(state: State, tier: str) -> str:
-    """``12 of 24 blocks in use, 3 cached``."""
+    """``12 of 24 in use, 3 cached``."""
     blocks = state.blocks.get(tier, {})
     held = sum(bool(block.holders) for block in blocks.values())
     cached = f", {len(blocks) - held:,} cached" if len(blocks) > held else ""
-    return f"{held:,} of {words.plural(state.num_blocks.get(tier, 0), 'block')} in use{cached}"
+    return f"{held:,} of {state.num_blocks.get(tier, 0):,} in use{cached}"
 
 
 def memory_summary(state: State, info: EngineInfo) -> str:

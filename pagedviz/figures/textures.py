@@ -41,19 +41,18 @@ def cached(left: float, top: float, side: float) -> str:
 
 
 def moved(left: float, top: float, side: float, *, up: bool) -> str:
-    """An arrow in the lower right corner: content came up from the host, or down to it."""
-    reach = max(3.0, side / 6)
-    x, y = left + side - 1.3 * reach, top + side - 1.3 * reach
-    colour = theme().marks["swapped_in" if up else "swapped_out"]
-    return element("path", d=_arrow(x, y, reach, up=up), fill=colour, stroke="#ffffff", stroke_width=0.8)
+    """An arrow in the lower left corner: content came up from the host, or down to it."""
+    reach = max(3.0, side / 8)
+    x, y = left + 1.3 * reach, top + side - 1.3 * reach
+    return element("path", d=_arrow(x, y, reach, up=up), fill=INK, stroke="#ffffff", stroke_width=0.8)
 
 
 def evicted(left: float, top: float, side: float) -> str:
-    """A cross in the lower left corner."""
+    """A cross in the lower right corner."""
     reach = max(2.2, side / 10)
-    d = _cross(left + 1.8 * reach, top + side - 1.8 * reach, reach)
-    return element("path", d=d, stroke="#ffffff", stroke_width=3.6) + element(
-        "path", d=d, stroke=theme().marks["evicted"], stroke_width=2
+    d = _cross(left + side - 1.8 * reach, top + side - 1.8 * reach, reach)
+    return element("path", d=d, stroke="#ffffff", stroke_width=3.4) + element(
+        "path", d=d, stroke=INK, stroke_width=1.6
     )
 
 
@@ -62,16 +61,9 @@ def small(key: str, places: Iterable[tuple[float, float, float]]) -> str:
     d = "".join(_SMALL[key](*place) for place in places)
     if not d:
         return ""
-    marks = theme().marks
-    match key:
-        case "cached":
-            return element("path", d=d, fill="#ffffff")
-        case "moved_up" | "moved_down":
-            return element("path", d=d, fill=marks["swapped_in" if key == "moved_up" else "swapped_out"])
-        case "shared":
-            return element("path", d=d, fill=INK)
-        case _:
-            return element("path", d=d, stroke=INK if key == "copied" else marks["evicted"], stroke_width=1)
+    if key in {"copied", "evicted"}:
+        return element("path", d=d, stroke=INK, stroke_width=1)
+    return element("path", d=d, fill="#ffffff" if key == "cached" else INK)
 
 
 def _arrow(x: float, y: float, reach: float, *, up: bool) -> str:
@@ -94,7 +86,7 @@ _SMALL: dict[str, Callable[[float, float, float], str]] = {
     "shared": _middle,
     "cached": _middle,  # white: the cell is hollow
     "copied": lambda left, top, side: f"M{left:.1f} {top + side:.1f}l{side:.1f} {-side:.1f}",
-    "moved_up": lambda left, top, side: _arrow(left + 0.7 * side, top + 0.7 * side, 0.25 * side, up=True),
-    "moved_down": lambda left, top, side: _arrow(left + 0.7 * side, top + 0.7 * side, 0.25 * side, up=False),
+    "moved_up": lambda left, top, side: _arrow(left + 0.3 * side, top + 0.7 * side, 0.25 * side, up=True),
+    "moved_down": lambda left, top, side: _arrow(left + 0.3 * side, top + 0.7 * side, 0.25 * side, up=False),
     "evicted": lambda left, top, side: _cross(left + side / 2, top + side / 2, 0.3 * side),
 }

@@ -42,10 +42,10 @@ def moved(state: State, block: Block, steps: int) -> bool:
     return block.moved_from >= 0 and state.step - block.born < steps
 
 
-def evicted(state: State, tier: str, steps: int) -> dict[int, Eviction]:
-    """The blocks of the tier that lost cached content in the latest ``steps`` steps."""
-    gone = state.evicted.get(tier, {})
-    return {number: how for number, how in gone.items() if state.step - how.step < steps}
+def evicted(state: State, tier: str, number: int, steps: int) -> Eviction | None:
+    """How the block lost cached content, if it did in the latest ``steps`` steps; whoever has it now."""
+    how = state.evicted.get(tier, {}).get(number)
+    return how if how and state.step - how.step < steps else None
 
 
 def plain(text: str, limit: int = 60) -> str:

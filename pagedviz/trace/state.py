@@ -95,6 +95,7 @@ class Counters(msgspec.Struct):
     swapped_out: int = 0
     swapped_in: int = 0
     swapped_bytes: int = 0
+    swap_us: int = 0
 
 
 class MemoryUse(msgspec.Struct, frozen=True):

@@ -44,7 +44,7 @@ def undisturbed(tiny, byte_tokenizer, run_audited):
 def call_outs(engine):
     """name -> (object, attribute): everything that a step calls and that may fail."""
     core = engine._core
-    kernels = core.runner._kernels
+    kernels = core.runner.kernels
     return {
         "take": (core.manager.device.pool, "take"),
         "copy": (core.runner, "copy"),
@@ -104,7 +104,7 @@ def test_ctrl_c_is_raised_in_a_forward_and_held_back_while_tables_change(
     core = engine._core
     owner, attribute = {
         "forward": (engine.model.model.layers[1], "forward"),
-        "write_kv": (core.runner._kernels, "write_kv"),
+        "write_kv": (core.runner.kernels, "write_kv"),
         "take": (core.manager.device.pool, "take"),
         "fill": (core.manager, "fill"),
         "publish": (core._bus, "publish"),

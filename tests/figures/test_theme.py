@@ -9,8 +9,10 @@ def test_every_colour_is_a_colour_and_labels_are_there():
     colours = [*found.owners, *found.viridis, *found.cividis]
     colours += [*found.states.values(), *found.memory.values(), *found.marks.values()]
     assert all(re.fullmatch("#[0-9A-Fa-f]{6}", colour) for colour in colours)
-    assert {"used", "internal", "free"} <= set(found.memory)
-    assert {"preempted", "copied"} <= set(found.marks)
+    assert {"used", "cached", "internal", "free"} <= set(found.memory)
+    assert {"preempted", "copied", "evicted", "swapped_out", "swapped_in"} <= set(found.marks)
+    for key in (*found.memory, *found.marks, "moved"):
+        assert found.label(key)
     for key in ("block_map", "timeline", "block_tables", "used", "internal", "free", "step", "slots", "simulated"):
         assert found.label(key)
 

@@ -13,7 +13,13 @@ def test_letters(sequence, name):
 
 @pytest.mark.parametrize(
     ("holders", "name"),
-    [([(0, 1)], "A"), ([(0, 1), (1, 1)], "AB"), ([(0, 1), (1, 1), (2, 1)], "A+2"), ([(3, 0), (3, 1)], "D")],
+    [
+        ([(0, 1)], "A"),
+        ([(0, 1), (1, 1)], "AB"),
+        ([(0, 1), (1, 1), (2, 1)], "A+2"),
+        ([(3, 0), (3, 1)], "D"),
+        ([], ""),
+    ],
 )
 def test_owners(holders, name):
     assert words.owners(Block(0, holders, 0)) == name

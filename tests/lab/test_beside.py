@@ -23,7 +23,7 @@ from pagedviz.lab.beside import final_lengths
 from pagedviz.memory import BlockManager
 from pagedviz.trace import State, apply_batch
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "tiny_run.pvtrace"
+GOLDEN = Path(__file__).parents[1] / "trace" / "version_1.pvtrace"
 SLOTS, SIZE = 32, 4
 
 

@@ -89,8 +89,10 @@ class Blocks:
 
     def keys(self, tokens: list[int], count: int) -> list[list[Key]]:
         """The names of the first ``count`` blocks of tokens, per group."""
-        prefixes = (str(tokens[: (logical + 1) * self.size]).encode() for logical in range(count))
-        names = [hashlib.blake2b(prefix, digest_size=8).hexdigest() for prefix in prefixes]
+        names, chain = [], hashlib.blake2b(digest_size=8)
+        for logical in range(count):
+            chain.update(str(tokens[logical * self.size : (logical + 1) * self.size]).encode())
+            names.append(chain.hexdigest())
         return [[(group, name) for group in range(self.groups)] for name in names]
 
     # -- room -------------------------------------------------------------------------------------------------
@@ -159,8 +161,6 @@ class Blocks:
                     table[logical] = self.allocate(group, stream, logical, "copy_on_write")
                     self.emit(BlockCopied("device", group, source, table[logical], stream.id, logical))
                     self.release(group, source, stream, logical)
-                else:  # it may bear the name of what a sequence that is gone wrote there
-                    self.device.unname(table[logical])
 
     def allocate(self, group: int, stream: Stream, logical: int, reason: str, tier: str = "device") -> int:
         pool = self.pool(tier)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from toy_blocks import Blocks, Stream
 
-from pagedviz.events import PrefixCacheReset, PrefixHit, PrefixMissed, SwappedIn, SwappedOut
+from pagedviz.events import BlockFilled, PrefixCacheReset, PrefixHit, PrefixMissed, SwappedIn, SwappedOut
 
 
 class Memory(Blocks):
@@ -43,16 +43,18 @@ class Memory(Blocks):
         if pairs:
             self.emit(SwappedIn(request, tuple(pairs), self.num_bytes(len(pairs)), self.random.randrange(1000)))
         for key, (_, block) in zip(up, pairs, strict=True):
+            logical = stream.tables[key[0]].index(block)
+            self.emit(BlockFilled("device", key[0], block, stream.id, logical, key[1]))
             self.name(block, key)
         stream.computed = found * self.size
         if found:
             from_host = sum(any(key in up for key in row) for row in keys[:found])
             self.emit(PrefixHit(request, stream.id, found, stream.computed, from_host, resumed))
-        if found < len(keys):
-            missed = (len(keys) - found) * self.size
-            gone = [self.lost[key] for key in keys[found] if key in self.lost]
+        if found < len(keys) or not keys:
+            gone = [self.lost[key] for row in keys[found : found + 1] for key in row if key in self.lost]
             reason = f"evicted at step {gone[0]} by lru" if gone else "no such prefix"
-            self.emit(PrefixMissed(request, stream.id, missed, reason, resumed))
+            missed = len(stream.tokens) - stream.computed
+            self.emit(PrefixMissed(request, stream.id, missed, reason if keys else "shorter than a block", resumed))
 
     def reset(self) -> None:
         """Forget all names."""

@@ -76,6 +76,7 @@ def _move(state: State, source_tier: str, target_tier: str, event: SwappedOut | 
     for source, target in event.pairs:
         targets[target] = replace(targets[target], hash=sources[source].hash, moved_from=source)
     state.counters.swapped_bytes += event.num_bytes
+    state.counters.swap_us += event.duration_us
 
 
 RULES: dict[type, Rule] = {
