@@ -130,9 +130,11 @@ class EngineCore:
             began = time.perf_counter_ns()
             self.manager.set_step(self.steps + 1)
             try:
-                self._residency.prepare(plan)
-                for admission in plan.admitted:
-                    self._fork(admission.request)  # when all of its prompt was found
+                try:
+                    self._residency.prepare(plan)
+                finally:
+                    for admission in plan.admitted:
+                        self._fork(admission.request)  # when all of its prompt was found
                 items, draws, beams = self._attempt(plan)
             except BaseException:
                 self._publish()

@@ -103,9 +103,9 @@ class SamplingParams:
             raise RequestError(f"priority={self.priority!r}: must be a whole number")
         if not isinstance(self.cache_salt, str):
             raise RequestError(f"cache_salt={self.cache_salt!r}: must be a string")
-        if self.preemption not in {None, "swap", "recompute", "auto"}:
+        if self.preemption not in (None, "swap", "recompute", "auto"):
             raise RequestError(f"preemption={self.preemption!r}: must be 'swap', 'recompute', 'auto' or None")
-        if self.early_stopping not in {True, False, "never"}:
+        if self.early_stopping not in (True, False, "never"):
             raise RequestError(f"early_stopping={self.early_stopping!r}: must be True, False or 'never'")
         if self.beam_width is None:
             return

@@ -25,7 +25,7 @@ from pagedviz.events import (
     discard,
 )
 from pagedviz.memory.content import chained_hashes
-from pagedviz.memory.eviction import EvictionPolicy, make_policy
+from pagedviz.memory.eviction import CachedBlock, EvictionPolicy, make_policy
 from pagedviz.memory.prefix import Prefix, PrefixFinder
 from pagedviz.memory.tier import Tier
 from pagedviz.memory.trial import Trial
@@ -207,15 +207,17 @@ class BlockManager:
     def name(self, block: int, group: int, logical: int, content: str) -> None:
         """Give an owned device block its name; the host tier does not keep the same content twice."""
         assert self.device.cache is not None
-        self.device.cache.name(block, (group, content), logical * self.block_size, self.device.step)
+        entry = self.device.cache.name(block, (group, content), logical * self.block_size, self.device.step)
         if self.host.pool.num_blocks:
-            self._leave_host(group, content)
+            self._leave_host(entry)
 
-    def _leave_host(self, group: int, content: str) -> None:
-        cache = self.host.cache
-        below = cache.find((group, content)) if cache else None
+    def _leave_host(self, entry: CachedBlock) -> None:
+        """The host tier gives up the name that a device block took; the content keeps its history."""
+        cache, (group, _) = self.host.cache, entry.key
+        below = cache.find(entry.key) if cache else None
         if below is None or cache is None:
             return
+        entry.born, entry.hits = below.born, below.hits
         if self.host.is_idle(below.block):
             cache.revive(below, hit=False)
         cache.unname(below)
@@ -265,7 +267,9 @@ class BlockManager:
         self._hashes[sequence] = list(names)
 
     def place(self, sequence: int, tables: list[BlockTable], *, swapped: bool) -> None:
-        """Set all tables of a sequence, now in the other tier."""
+        """Set all tables of a sequence, now in the other tier; without blocks it is in neither."""
+        if not any(tables):
+            return
         self._tables[sequence] = tables
         (self._swapped.add if swapped else self._swapped.discard)(sequence)
 

@@ -27,9 +27,10 @@ def chained_hashes(
         16 hex digits per further full block.
     """
     hashes: list[str] = []
-    previous = known[-1] if known else salt
+    # No hash begins like a salt, so no salt can stand for the blocks before.
+    previous = known[-1] if known else f"salt {salt}" if salt else ""
     for end in range((len(known) + 1) * block_size, computed + 1, block_size):
         content = array("q", tokens[end - block_size : end]).tobytes()
-        previous = blake2b(previous.encode() + content, digest_size=8).hexdigest()
+        previous = blake2b(previous.encode(errors="surrogatepass") + content, digest_size=8).hexdigest()
         hashes.append(previous)
     return hashes

@@ -70,9 +70,7 @@ class PrefixFinder:
         return self._device.find(key) is not None or self._host.find(key) is not None
 
     def _why(self, content: str) -> str:
-        for group in range(self._num_groups):
-            for tier in (self._host, self._device):
-                how = tier.why_lost((group, content))
-                if how is not None and not self._somewhere((group, content)):
-                    return how
-        return "no such prefix"
+        """How it was lost at last; it may have been lost, and computed again, in either tier before."""
+        missing = [key for group in range(self._num_groups) if not self._somewhere(key := (group, content))]
+        losses = [lost for key in missing for tier in (self._host, self._device) if (lost := tier.lost(key))]
+        return "evicted at step {} by {}".format(*max(losses)) if losses else "no such prefix"

@@ -8,6 +8,7 @@ trusted. Knows nothing of sequences, tables or events.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 
 from pagedviz.errors import AuditError, PolicyError
 from pagedviz.memory.eviction import CachedBlock, EvictionPolicy, Key
@@ -22,7 +23,7 @@ class PrefixCache:
         self._by_block: dict[int, CachedBlock] = {}
         self._idle: set[int] = set()
         self._serial = 0
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
 
     @property
     def policy_name(self) -> str:
@@ -74,7 +75,7 @@ class PrefixCache:
         if self._failure is None:
             try:
                 self.policy.add(entry)
-            except Exception as error:  # noqa: BLE001 - a plug-in may raise anything
+            except BaseException as error:  # noqa: BLE001 - a plug-in may raise anything, and tables are changing
                 self._failure = error
 
     def revive(self, entry: CachedBlock, *, hit: bool = True) -> None:
@@ -93,10 +94,12 @@ class PrefixCache:
         if self._failure is not None:
             raise PolicyError(f"{who} failed before: {self._failure!r}; choose another one") from self._failure
         try:
-            chosen = list(self.policy.victims(count))
+            # One more is enough to see that there are too many, and an endless answer ends.
+            chosen = list(islice(self.policy.victims(count), count + 1))
+            different = len(set(chosen))
         except Exception as error:
             raise PolicyError(f"{who} raised {error!r} when asked for {count} blocks to evict") from error
-        if len(chosen) != count or len(set(chosen)) != count:
+        if len(chosen) != count or different != count:
             raise PolicyError(f"{who} chose {chosen}: asked for {count} different blocks")
         for block in chosen:
             if block not in self._idle:
@@ -134,7 +137,7 @@ class PrefixCache:
         if self._failure is None:
             try:
                 self.policy.remove(entry, evicted=evicted)
-            except Exception as error:  # noqa: BLE001 - a plug-in may raise anything
+            except BaseException as error:  # noqa: BLE001 - a plug-in may raise anything, and tables are changing
                 self._failure = error
 
     def _candidates(self) -> str:

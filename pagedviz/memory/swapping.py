@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from pagedviz.errors import PolicyError
 from pagedviz.events import (
     BlockAllocated,
     BlockCached,
@@ -85,12 +86,16 @@ class Swapper:
             named = host.cache.name(target, entry.key, entry.depth, entry.born)
             named.hits = entry.hits
             host.pool.drop(target)
-            host.cache.retire(named, host.step)
+            host.cache.retire(named, entry.used)
 
     def _going_down(self, chosen: list[CachedBlock]) -> list[CachedBlock]:
         """Which of these keep their content in the host tier: the last of those that the placement names."""
         room = self._manager.host.num_available
-        wanted = [entry for entry in chosen if self.placement.keeps(entry)] if room else []
+        try:
+            wanted = [entry for entry in chosen if self.placement.keeps(entry)] if room else []
+        except Exception as error:
+            name = getattr(self.placement, "name", type(self.placement).__name__)
+            raise PolicyError(f"placement policy {name!r} raised {error!r}") from error
         return wanted[max(0, len(wanted) - room) :]
 
     def _host_room(self, count: int) -> None:
@@ -197,7 +202,6 @@ class Swapper:
         for group, table in enumerate(tables):
             for logical in range(len(table) - 1, -1, -1):
                 block, target = table[logical], target_of[table[logical]]
-                host.drop_name(block)
                 full = logical < len(hashes) and device.cache is not None
                 if full and target in fresh and device.find((group, hashes[logical])) is None:
                     manager.name(target, group, logical, hashes[logical])

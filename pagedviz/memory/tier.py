@@ -126,10 +126,9 @@ class Tier:
         assert count <= self.cache.num_idle, "the scheduler plans with blocks that there are"
         return self.cache.victims(count)
 
-    def why_lost(self, key: Key) -> str | None:
-        """How this content was lost here, if it once was here and not too long ago."""
-        lost = self._lost.get(key)
-        return lost and f"evicted at step {lost[0]} by {lost[1]}"
+    def lost(self, key: Key) -> tuple[int, str] | None:
+        """In which step, and by which policy, this content was lost here, if that is not too long ago."""
+        return self._lost.get(key)
 
     def _remember(self, keys: list[Key], policy: str) -> None:
         how = (self.step, policy)

@@ -117,7 +117,9 @@ def test_the_newest_gives_way_and_its_numbers_are_right(watched, make_prompt, ru
 
 def test_tokens_lost_are_the_tokens_computed_again(watched, make_prompt, run_audited):
     engine, batches = watched(num_device_blocks=15)
-    ids = [engine.add_request(make_prompt(14, 1), **LONG), engine.add_request(make_prompt(14, 2), n=3, **LONG)]
+    # Samples that differ: equal ones have their full blocks in common, and lose them once.
+    apart = {**LONG, "temperature": 1.0, "seed": 1, "n": 3}
+    ids = [engine.add_request(make_prompt(14, 1), **LONG), engine.add_request(make_prompt(14, 2), **apart)]
     outputs = run_audited(engine, ids)
     lost = sum(event.tokens_lost for event in of(batches, RequestPreempted))
     assert lost > 0
