@@ -151,7 +151,9 @@ class Memory(RuleBasedStateMachine):
         find = self.manager.device.find
         if request.status == "swapped":
             names = {
-                (group, name) for id_ in self.ids_of(request) for group in range(self.groups)
+                (group, name)
+                for id_ in self.ids_of(request)
+                for group in range(self.groups)
                 for name in self.manager.hashes(id_)
             }
         else:
@@ -566,7 +568,9 @@ class Memory(RuleBasedStateMachine):
                 tables = enumerate(self.manager.tables(sequence.id))
                 tables = {group: [(tier, block) for block in table] for group, table in tables if table}
                 own[request.name, sequence.id] = sequence.tokens, sequence.computed, tables
-        told = {key: (t, c, {g: table for g, table in tables.items() if table}) for key, (t, c, tables) in told.items()}
+        told = {
+            key: (t, c, {g: table for g, table in tables.items() if table}) for key, (t, c, tables) in told.items()
+        }
         assert told == own
         for name, tier in self.manager.tiers.items():
             blocks = self.state.blocks.get(name, {})
@@ -578,7 +582,9 @@ class Memory(RuleBasedStateMachine):
                 for id_, block in blocks.items():
                     entry = tier.cache.entry(id_)
                     if entry is not None:
-                        assert block.hash in {"", entry.key[1]}, "a named block has that name, or lost it at a reset"
+                        assert block.hash in {"", entry.key[1]}, (
+                            "a named block has that name, or lost it at a reset"
+                        )
 
     def teardown(self):
         """At the end nothing is left, and the policies have forgotten every block."""
