@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo test lab check bench clean
+.PHONY: help demo test lab bundle check bench clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -27,15 +27,22 @@ test: $(READY)  ## Run every test, in the browser too
 lab: $(READY)  ## Open JupyterLab on the first notebook
 	$(BIN)/jupyter lab notebooks/01_watch_paged_attention.ipynb
 
+bundle: $(READY)  ## Minify the dashboard's JavaScript and CSS; after every change to pagedviz/widgets/static
+	$(BIN)/python scripts/bundle.py
+
 check: $(READY)  ## Lint and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-bench: $(READY)  ## Compare with model.generate, and measure what recording costs
+bench: $(READY)  ## Compare with model.generate; measure recording and the memory hierarchy
 	$(BIN)/pagedviz bench equality
 	$(BIN)/pagedviz bench throughput
 	$(BIN)/pagedviz bench recording
+	$(BIN)/pagedviz bench blocks
+	$(BIN)/pagedviz bench prefix --num-device-blocks 400
+	$(BIN)/pagedviz bench swap
+	$(BIN)/pagedviz bench waste
 
 clean:  ## Remove what the targets above made, except models in the user's cache
 	rm -rf .venv out

@@ -16,6 +16,7 @@ from pagedviz.errors import (
     ConfigError,
     ModelError,
     PagedvizError,
+    PolicyError,
     RequestError,
     SessionError,
     TraceFileError,
@@ -24,7 +25,7 @@ from pagedviz.errors import (
 )
 
 if TYPE_CHECKING:
-    from pagedviz import errors, events, figures
+    from pagedviz import errors, events, figures, lab, memory
     from pagedviz.engine import Engine, SamplingParams
     from pagedviz.session import Session
     from pagedviz.trace import Trace, record
@@ -38,6 +39,7 @@ __all__ = [
     "Engine",
     "ModelError",
     "PagedvizError",
+    "PolicyError",
     "RequestError",
     "SamplingParams",
     "Session",
@@ -50,6 +52,8 @@ __all__ = [
     "errors",
     "events",
     "figures",
+    "lab",
+    "memory",
     "record",
 ]
 
@@ -61,7 +65,7 @@ _HOMES = {
     "Trace": "pagedviz.trace",
     "record": "pagedviz.trace",
 }
-_MODULES = ("events", "figures")
+_MODULES = ("events", "figures", "lab", "memory")
 
 
 def __getattr__(name: str) -> object:

@@ -1,17 +1,20 @@
 """The linker: turns the ES modules of ``static/`` into the one module that anywidget and the HTML page take.
 
 It knows the form our modules keep (imports of ``./name.js`` at the top, names that are unique in all of them)
-and refuses anything else. Comments and indentation stay in the sources: the text travels to the browser with
-every widget. It knows nothing about what the modules do.
+and refuses anything else. The text travels to the browser with every widget, so ``make bundle`` keeps a copy in
+``dist/`` from which a minifier took what a browser does not need. The copy is used as long as it is of these sources;
+whoever edits a module sees the modules themselves. It knows nothing about what the modules do.
 """
 
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import re
 from pathlib import Path
 
+DIST = Path(__file__).parent / "dist"
 STATIC = Path(__file__).parent / "static"
 THEME = Path(__file__).parent.parent / "figures" / "theme.json"
 ENTRY = "index.js"
@@ -61,10 +64,22 @@ def link(root: Path = STATIC, entry: str = ENTRY) -> str:
 @functools.cache
 def bundle() -> str:
     """The dashboard as one ES module: ``export default {render}`` for anywidget, ``mount`` for pages."""
-    return link()
+    return _smaller("dashboard.js", link())
 
 
 @functools.cache
 def stylesheet() -> str:
     """The dashboard's CSS."""
-    return (STATIC / "dashboard.css").read_text(encoding="utf-8")
+    return _smaller("dashboard.css", (STATIC / "dashboard.css").read_text(encoding="utf-8"))
+
+
+def stamp(source: str) -> str:
+    """The first line of a minified copy: which source it is of."""
+    return f"/* of {hashlib.sha256(source.encode()).hexdigest()[:16]} */\n"
+
+
+def _smaller(name: str, source: str) -> str:
+    """The minified copy of the source, or the source itself if there is none of it."""
+    copy = DIST / name
+    text = copy.read_text(encoding="utf-8") if copy.is_file() else ""
+    return text if text.startswith(stamp(source)) else source

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from types import ModuleType
 
 from pagedviz.events import records as ev
-from pagedviz.events.codec import EngineInfo, LayerGroup
+from pagedviz.events.codec import EngineInfo, LayerGroup, encode_batch, encode_header, encode_keyframe
 
 WORDS = [
     " the",
@@ -239,3 +240,15 @@ def batches(
             if part:
                 yield ev.Batch(seq, step, step * 20000, tuple(part))
                 seq += len(part)
+
+
+def eventful_trace(toys: ModuleType) -> bytes:
+    """A trace with events of all kinds and both ways to preempt; ``toys`` is ``tests/trace/streams.py``."""
+    for seed in range(100):
+        toy = toys.random_run(seed, steps=60)
+        events = [event for batch in toy.batches for event in batch.events]
+        modes = {event.mode for event in events if isinstance(event, ev.RequestPreempted)}
+        if {type(event) for event in events} == set(ev.KINDS.values()) and len(modes) == 2:
+            break
+    head = encode_header(toys.info_of(toy)) + encode_keyframe(toys.start_of(toy))
+    return head + b"".join(map(encode_batch, toy.batches))

@@ -26,7 +26,7 @@ from pagedviz.trace.reducer import apply_batch
 from pagedviz.trace.state import State
 from pagedviz.widgets.bundle import bundle
 
-from . import streams
+from . import streams as plain
 
 HERE = Path(__file__).parent
 GOLDEN = HERE.parent / "golden" / "tiny_run.pvtrace"
@@ -54,7 +54,7 @@ def run_node(*tests: str, **environment: Path) -> None:
 def write_case(folder: Path, name: str, start: State, batches: list[Batch], *, is_sound: bool) -> bool:
     """A trace, and what Python makes of it: a state per batch, then the number of the event it refuses."""
     state = start.copy()
-    trace = encode_header(streams.engine_info(24, state.block_size)) + encode_keyframe(state)
+    trace = encode_header(plain.engine_info(24, state.block_size)) + encode_keyframe(state)
     expected = []
     refused = None
     for batch in batches:
@@ -100,14 +100,14 @@ def spoil(batches: list[Batch], dice: random.Random) -> list[Batch]:
 
 def test_both_reducers_agree_after_every_batch(tmp_path):
     for seed in range(40):
-        batches = list(streams.batches(seed, 60, groups=1 + seed % 2))
+        batches = list(plain.batches(seed, 60, groups=1 + seed % 2))
         assert not write_case(tmp_path, f"sound-{seed}", State(4, {"device": 24}), batches, is_sound=True)
     run_node("reducer.test.mjs", PAGEDVIZ_CASES=tmp_path)
 
 
 def test_both_reducers_agree_from_a_keyframe_on(tmp_path):
     for seed in range(10):
-        batches = list(streams.batches(seed, 60))
+        batches = list(plain.batches(seed, 60))
         start = State(4, {"device": 24})
         for batch in batches[:40]:
             apply_batch(start, batch)
@@ -118,7 +118,7 @@ def test_both_reducers_agree_from_a_keyframe_on(tmp_path):
 def test_both_reducers_refuse_the_same_event(tmp_path):
     refused = 0
     for seed in range(120):
-        spoiled = spoil(list(streams.batches(seed, 40, groups=1 + seed % 2)), random.Random(seed))
+        spoiled = spoil(list(plain.batches(seed, 40, groups=1 + seed % 2)), random.Random(seed))
         refused += write_case(tmp_path, f"spoiled-{seed}", State(4, {"device": 24}), spoiled, is_sound=False)
     assert refused > 20
     run_node("reducer.test.mjs", PAGEDVIZ_CASES=tmp_path)
@@ -153,11 +153,13 @@ def test_both_reducers_agree_on_the_golden_run(tmp_path):
     run_node("reducer.test.mjs", PAGEDVIZ_CASES=tmp_path)
 
 
-def test_the_rest_of_the_browsers_logic(tmp_path):
+def test_the_rest_of_the_browsers_logic(tmp_path, streams):
     (tmp_path / "bundle.mjs").write_text(bundle(), encoding="utf-8")
     start = State(4, {"device": 24})
-    trace = encode_header(streams.engine_info(24, 4)) + encode_keyframe(start)
-    for batch in streams.batches(1, 60):
+    trace = encode_header(plain.engine_info(24, 4)) + encode_keyframe(start)
+    for batch in plain.batches(1, 60):
         trace += encode_batch(batch)
     (tmp_path / "run.pvtrace").write_bytes(trace)
-    run_node("feed.test.mjs", "words.test.mjs", "cells.test.mjs", PAGEDVIZ_CASES=tmp_path)
+    (tmp_path / "memory.pvtrace").write_bytes(plain.eventful_trace(streams))
+    tests = ("feed.test.mjs", "words.test.mjs", "cells.test.mjs", "memory.test.mjs")
+    run_node(*tests, PAGEDVIZ_CASES=tmp_path)

@@ -251,6 +251,84 @@ def test_few_and_many_blocks_draw(browser, num_blocks):
     view.page.close()
 
 
+@pytest.fixture
+def two_tiers(browser, request):
+    """A run with a cache, a host tier, swapping and beams, until something was just swapped out."""
+    view = View(browser, streams.eventful_trace(request.getfixturevalue("streams")), width=1280)
+    for _ in range(60):
+        view.do("harness.batch(1)")
+        if view.part("block-map").get_attribute("data-arrows") not in {None, "0"}:
+            break
+    yield view
+    assert view.errors == []
+    view.page.close()
+
+
+def test_both_tiers_are_drawn_and_moves_between_them(two_tiers):
+    view = two_tiers
+    assert view.page.locator("canvas.pv-map").count() == 2
+    assert int(view.part("block-map").get_attribute("data-arrows")) > 0
+    assert "moved between tiers" in view.part("block-map").inner_text()
+    view.page.focus("[data-tier=host] canvas")
+    view.page.keyboard.press("Home")
+    assert view.part("block-map").get_attribute("data-blocks").split()[0] == "host:0"
+    assert view.page.locator("[data-tier=host] .pv-speech").inner_text().startswith("Block 0 (host):")
+    view.do("harness.all()")
+    counters = view.part("counters").inner_text()
+    assert "prefix hits" in counters
+    assert "swapped out · in" in counters
+
+
+def test_entries_in_the_host_tier_are_named_and_light_their_block(two_tiers):
+    view = two_tiers
+    for _ in range(60):
+        if view.page.locator(".pv-chip[data-tier=host]").count():
+            break
+        view.do("harness.batch(1)")
+    chip = view.page.locator(".pv-chip[data-tier=host]").first
+    assert chip.locator(".pv-physical").inner_text() == f"h{chip.get_attribute('data-block')}"
+    chip.hover()
+    view.page.evaluate(FRAMES)
+    blocks = view.part("block-map").get_attribute("data-blocks")
+    assert f"host:{chip.get_attribute('data-block')}" in blocks.split()
+
+
+def test_a_request_has_a_lane_that_mouse_and_keyboard_reach(two_tiers):
+    view = two_tiers
+    lanes = view.page.locator(".pv-lane")
+    assert lanes.count() > 1
+    assert view.page.locator(".pv-lane[tabindex='0']").count() == 1
+    held = view.page.locator(".pv-chip").first.get_attribute("data-sequence")
+    view.page.focus(".pv-lane[tabindex='0']")
+    view.page.keyboard.press("ArrowDown")
+    assert view.page.evaluate("document.activeElement.getAttribute('aria-label')").startswith("Request r")
+    view.do("document.activeElement.blur()")
+    for lane in lanes.all():
+        lane.hover()
+        if held in {chip.split(":")[0] for chip in view.lit()[1]}:
+            break
+    else:
+        pytest.fail(f"no lane lights sequence {held}")
+    letters = {piece for text in view.page.locator(".pv-track").all_inner_texts() for piece in text.split()}
+    assert letters <= set("WPDSR")
+
+
+def test_an_eviction_says_why_with_mouse_and_keyboard(two_tiers):
+    view = two_tiers
+    view.do("harness.all()")
+    for family in ("request", "token", "block", "tier"):
+        view.page.click(f"[data-family={family}]")
+    row = view.page.locator("[data-kind=BlockEvicted]").last
+    row.click()
+    assert row.locator(".pv-why").inner_text().startswith("policy: lru\nwhy: ")
+    assert len(view.part("block-map").get_attribute("data-blocks").split()) == 1
+    row.press("Enter")
+    assert row.locator(".pv-why").count() == 0
+    assert view.page.locator(".pv-event[tabindex='0']").count() == 1
+    row.press("ArrowUp")
+    assert view.page.evaluate("document.activeElement.className").startswith("pv-event")
+
+
 def test_unmounting_leaves_nothing(view):
     view.do("harness.unmount()")
     assert view.page.locator(".pagedviz").count() == 0

@@ -6,13 +6,27 @@ import re
 
 import pytest
 
-from pagedviz.widgets.bundle import STATIC, bundle, link, stylesheet
+from pagedviz.widgets.bundle import DIST, STATIC, bundle, link, stamp, stylesheet
 
 LIMIT = 100_000
 
 
 def test_bundle_and_stylesheet_are_small():
     assert len(bundle().encode()) + len(stylesheet().encode()) < LIMIT
+
+
+def test_the_minified_copy_is_of_these_sources():
+    assert bundle().startswith(stamp(link())), "run `make bundle`"
+    css = (STATIC / "dashboard.css").read_text(encoding="utf-8")
+    assert stylesheet().startswith(stamp(css)), "run `make bundle`"
+
+
+def test_whoever_edits_a_module_sees_the_module(monkeypatch, tmp_path):
+    monkeypatch.setattr("pagedviz.widgets.bundle.DIST", tmp_path)
+    (tmp_path / "dashboard.js").write_text((DIST / "dashboard.js").read_text() + "of another source")
+    assert bundle.__wrapped__().startswith(stamp(link()))
+    (tmp_path / "dashboard.js").write_text(stamp("of another source"))
+    assert bundle.__wrapped__() == link()
 
 
 def test_bundle_stands_alone():
@@ -26,7 +40,7 @@ def test_bundle_stands_alone():
 
 def test_every_module_is_in_it():
     for module in STATIC.glob("*.js"):
-        assert f"// {module.name}\n" in bundle(), f"{module.name} is imported by nobody"
+        assert f"// {module.name}\n" in link(), f"{module.name} is imported by nobody"
 
 
 def test_modules_come_after_those_they_import(tmp_path):

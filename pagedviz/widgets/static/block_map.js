@@ -3,8 +3,8 @@
  * what the mouse and the keyboard do with it, and when it is drawn.
  */
 import { CellPainter, MODES, layoutOf } from "./cells.js";
-import { css, h, legendItem, onScale, ownerColour, panel, setAttribute, setLegend, setText } from "./dom.js";
-import { describeBlock, letterOf, plural } from "./describe.js";
+import { attr, css, fit, h, legendItem, mix, onScale, ownerColour, panel, parseHex, setLegend, setText } from "./dom.js";
+import { describeBlock, labels, letterOf, plural } from "./describe.js";
 import { useOf } from "./state.js";
 import { THEME } from "./theme.js";
 
@@ -14,14 +14,11 @@ const MAX_HOST_HEIGHT = 150;
 /** For how many steps a move between the tiers is drawn as an arrow, and how many arrows at most. */
 const ARROW_STEPS = 3;
 const MAX_ARROWS = 64;
-const KEYS = { ArrowRight: 1, ArrowLeft: -1 };
 
 /** One tier's canvas. */
 function createTierMap(tier, store, tooltip, getMode) {
-  const canvas = h("canvas", { class: "pv-map", role: "img", tabindex: "0" });
   const speech = h("span", { class: "pv-speech", "aria-live": "polite" });
   const title = h("p", { class: "pv-note" });
-  const root = h("div", { class: "pv-tier", "data-tier": tier }, title, canvas, speech);
   let layout = null;
   let focused = 0;
   /** @type {CellPainter | null} */
@@ -36,57 +33,52 @@ function createTierMap(tier, store, tooltip, getMode) {
     const block = y * layout.columns + x;
     return x >= 0 && x < layout.columns && y >= 0 && block < count() ? block : null;
   };
-  const centre = (block) => {
-    const box = canvas.getBoundingClientRect();
-    return [box.left + ((block % layout.columns) + 0.5) * layout.pitch, box.top + (Math.floor(block / layout.columns) + 0.5) * layout.pitch];
-  };
+  /** The middle of a block's cell, from the map's corner. */
+  const centre = (block, left, top) => [left + ((block % layout.columns) + 0.5) * layout.pitch, top + (Math.floor(block / layout.columns) + 0.5) * layout.pitch];
   const pointAt = (block) => {
     focused = block;
     store.hover({ tier, block });
     const text = describeBlock(store.state, tier, block);
     setText(speech, text);
-    tooltip.show(text, ...centre(block));
+    const { left, top } = canvas.getBoundingClientRect();
+    tooltip.show(text, ...centre(block, left, top));
   };
 
-  canvas.addEventListener("pointermove", (event) => {
-    if (!layout) return;
-    const block = blockAt(event);
-    if (block === null) return leave();
-    store.hover({ tier, block });
-    tooltip.show(describeBlock(store.state, tier, block), event.clientX, event.clientY);
-  });
   const leave = () => {
     store.hover(null);
     tooltip.hide();
   };
-  canvas.addEventListener("pointerleave", leave);
-  canvas.addEventListener("blur", leave);
-  canvas.addEventListener("click", (event) => {
-    const block = layout && blockAt(event);
-    if (block === null) return;
-    focused = block;
-    store.pin({ tier, block });
-  });
-  canvas.addEventListener("focus", () => layout && canvas.matches(":focus-visible") && pointAt(Math.min(focused, count() - 1)));
-  canvas.addEventListener("keydown", (event) => {
-    if (!layout) return;
-    const { columns } = layout;
-    const last = count() - 1;
-    const target = KEYS[event.key] !== undefined ? focused + KEYS[event.key]
-      : event.key === "ArrowDown" ? focused + columns
-      : event.key === "ArrowUp" ? focused - columns
-      : event.key === "Home" ? 0
-      : event.key === "End" ? last : null;
-    if (target !== null) {
+  const canvas = h("canvas", {
+    class: "pv-map", role: "img", tabindex: "0", onpointerleave: leave, onblur: leave,
+    onpointermove(event) {
+      if (!layout) return;
+      const block = blockAt(event);
+      if (block === null) return leave();
+      store.hover({ tier, block });
+      tooltip.show(describeBlock(store.state, tier, block), event.clientX, event.clientY);
+    },
+    onclick(event) {
+      const block = layout && blockAt(event);
+      if (block === null) return;
+      focused = block;
+      store.pin({ tier, block });
+    },
+    onfocus: () => layout && canvas.matches(":focus-visible") && pointAt(Math.min(focused, count() - 1)),
+    onkeydown(event) {
+      if (!layout) return;
+      const { columns } = layout;
+      const last = count() - 1;
+      const moves = { ArrowRight: focused + 1, ArrowLeft: focused - 1, ArrowDown: focused + columns, ArrowUp: focused - columns, Home: 0, End: last };
+      const target = moves[event.key];
       if (target >= 0 && target <= last) pointAt(target);
-    } else if (event.key === "Enter" || event.key === " ") {
-      store.pin({ tier, block: focused });
-    } else if (event.key === "Escape") {
-      store.pin(null);
-    } else return;
-    event.preventDefault();
-    event.stopPropagation();
+      else if (event.key === "Enter" || event.key === " ") store.pin({ tier, block: focused });
+      else if (event.key === "Escape") store.pin(null);
+      else if (target === undefined) return;
+      event.preventDefault();
+      event.stopPropagation();
+    },
   });
+  const root = h("div", { class: "pv-tier", "data-tier": tier }, title, canvas, speech);
 
   function draw({ state, links, palette, width, ratio, isNew }) {
     const context = canvas.getContext("2d");
@@ -95,10 +87,8 @@ function createTierMap(tier, store, tooltip, getMode) {
     if (isMoved) {
       lastPlace = place;
       layout = layoutOf(count(), width, tier === "host" ? MAX_HOST_HEIGHT : MAX_HEIGHT, ratio);
-      canvas.width = layout.deviceWidth;
-      canvas.height = layout.deviceHeight;
-      canvas.style.width = `${layout.deviceWidth / ratio}px`;
-      canvas.style.height = `${layout.deviceHeight / ratio}px`;
+      // Cells are drawn in the canvas's own pixels.
+      fit(canvas, layout.deviceWidth / ratio, layout.deviceHeight / ratio, ratio).resetTransform();
       painter = new CellPainter(context.createImageData(layout.deviceWidth, layout.deviceHeight), layout, palette, count());
     }
     if (isMoved || isNew) painter.draw(state, tier, getMode());
@@ -106,15 +96,10 @@ function createTierMap(tier, store, tooltip, getMode) {
     outline(context, layout, links, palette, ratio);
     const { cached } = useOf(state, tier);
     const held = (state.blocks.get(tier)?.size ?? 0) - cached;
-    setAttribute(canvas, "aria-label", `Block map, ${tier} tier: ${held} of ${count()} blocks are held, ${cached} cached. Arrow keys move from block to block.`);
-    setText(title, `${THEME.labels.tiers[tier] ?? tier}: ${held} of ${plural(count(), "block")} held, ${cached} cached`);
+    attr(canvas, "aria-label", `Block map, ${tier} tier: ${held} of ${count()} blocks are held, ${cached} cached. Arrow keys move from block to block.`);
+    setText(title, `${labels.tiers[tier] ?? tier}: ${held} of ${plural(count(), "block")} held, ${cached} cached`);
     title.hidden = !state.num_blocks.get("host");
   }
-
-  /** The middle of a block's cell, beside the page's own coordinates. */
-  const placeOf = (block) => [
-    canvas.offsetLeft + ((block % layout.columns) + 0.5) * layout.pitch, canvas.offsetTop + (Math.floor(block / layout.columns) + 0.5) * layout.pitch,
-  ];
 
   function outline(context, { columns, pitch }, links, palette, ratio) {
     for (const key of links.blocks) {
@@ -131,19 +116,14 @@ function createTierMap(tier, store, tooltip, getMode) {
       context.strokeRect(x, y, size, size);
     }
   }
-  return { root, draw, placeOf, isTiny: () => layout.size < 4 };
+  return { root, draw, placeOf: (block) => centre(block, canvas.offsetLeft, canvas.offsetTop), isTiny: () => layout.size < 4 };
 }
 
 /** Lines from where the latest steps' blocks were, in the other tier, to where they are. Drawn, not moved: it can be looked at in peace. */
 function drawArrows(canvas, maps, { state, palette, ratio }) {
   const { offsetWidth: width, offsetHeight: height } = canvas.parentElement;
-  canvas.width = width * ratio;
-  canvas.height = height * ratio;
-  canvas.style.width = `${width}px`;
-  canvas.style.height = `${height}px`;
-  if (maps.size < 2) return 0;
-  const context = canvas.getContext("2d");
-  context.scale(ratio, ratio);
+  const context = fit(canvas, width, height, ratio);
+  if (maps.size < 2 || !(state.counters.swapped_out + state.counters.swapped_in)) return 0;
   let count = 0;
   for (const [tier, other] of [["host", "device"], ["device", "host"]]) {
     for (const [id, { moved_from: source, born }] of state.blocks.get(tier) ?? []) {
@@ -160,7 +140,7 @@ function drawArrows(canvas, maps, { state, palette, ratio }) {
       head(0.4);
       context.moveTo(toX, toY);
       head(-0.4);
-      for (const [colour, thickness] of [[css(palette.ground), 4], [THEME.marks[tier === "host" ? "swapped_out" : "swapped_in"], 2]]) {
+      for (const [colour, thickness] of [[css(palette.ground), 4], [css(mix(parseHex(THEME.marks[tier === "host" ? "swapped_out" : "swapped_in"]), palette.text, 0.3)), 2]]) {
         context.strokeStyle = colour;
         context.lineWidth = thickness;
         context.stroke();
@@ -171,15 +151,14 @@ function drawArrows(canvas, maps, { state, palette, ratio }) {
 }
 
 function modeLegend(mode, state, isTiny) {
-  const { labels } = THEME;
   const copied = `${labels.copied} (last ${THEME.copied_steps} steps)`;
   const marks = isTiny ? [legendItem(labels.free, { swatch: "pv-empty" }), h("span", {}, "cells are too small for marks: point at one")] : [
     legendItem(labels.shared, { swatch: "pv-dot" }),
     legendItem(copied, { swatch: "pv-diagonal" }),
     ...(state.counters.cached ? [legendItem(labels.cached, { swatch: "pv-cached" })] : []),
     ...(state.num_blocks.get("host") ? [legendItem(labels.moved, { swatch: "pv-moved" })] : []),
-    ...(state.counters.evicted ? [legendItem(labels.evicted, { swatch: "pv-cross" })] : []),
     legendItem("part full: K and V up to this height", { swatch: "pv-half" }),
+    ...(state.counters.evicted ? [legendItem(labels.evicted, { swatch: "pv-cross" })] : []),
     legendItem(labels.free, { swatch: "pv-empty" }),
   ];
   if (mode === "owner") {
@@ -191,7 +170,7 @@ function modeLegend(mode, state, isTiny) {
   if (mode === "state") {
     const swatches = { shared: "pv-dot", copied: "pv-diagonal", filling: "pv-filling", cached: "pv-cached", moved: "pv-moved" };
     const states = Object.entries(THEME.states).map(([name, colour]) => legendItem(name === "copied" ? copied : labels[name], { colour, swatch: swatches[name] }));
-    return [...states, ...(isTiny ? marks : marks.slice(state.counters.evicted ? -3 : -2))];
+    return [...states, ...(isTiny ? marks : marks.slice(state.counters.evicted ? -2 : -1))];
   }
   const scale = MODES[mode].scale;
   const bar = h("i", { class: "pv-scale", "aria-hidden": "true" });
@@ -200,7 +179,7 @@ function modeLegend(mode, state, isTiny) {
 }
 
 export function createBlockMap(store, tooltip) {
-  const view = panel("block-map", THEME.labels.block_map);
+  const view = panel("block-map", labels.block_map);
   let mode = "owner";
   const select = h("select", { class: "pv-select", "aria-label": "Colour of the blocks", "data-testid": "colour-mode" },
     ...Object.keys(MODES).map((name) => h("option", { value: name }, THEME.modes[name])));
@@ -224,11 +203,11 @@ export function createBlockMap(store, tooltip) {
     const width = view.body.clientWidth - 16;
     if (width < 16) return;
     for (const map of maps.values()) map.draw({ ...scene, width });
-    setAttribute(view.root, "data-arrows", drawArrows(arrows, maps, scene));
-    const place = scene.engine?.simulated ? `${THEME.labels.tiers.device} (${THEME.labels.simulated})` : THEME.labels.tiers.device;
+    attr(view.root, "data-arrows", drawArrows(arrows, maps, scene));
+    const place = scene.engine?.simulated ? `${labels.tiers.device} (${labels.simulated})` : labels.tiers.device;
     setText(view.note, `${place}, ${(state.num_blocks.get("device") ?? 0).toLocaleString("en")} blocks of ${state.block_size} slots`);
-    setAttribute(view.root, "data-block", links.first?.block);
-    setAttribute(view.root, "data-blocks", links.blocks.size ? [...links.blocks].join(" ") : null);
+    attr(view.root, "data-block", links.first?.block);
+    attr(view.root, "data-blocks", links.blocks.size ? [...links.blocks].join(" ") : null);
     const owners = mode === "owner" ? [...state.sequences.values()].map((s) => ([...s.tables.values()].some((t) => t.length) ? s.id : "")).join() : "";
     const isTiny = maps.get("device")?.isTiny() ?? false;
     const { cached, evicted } = state.counters;

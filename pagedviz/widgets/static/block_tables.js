@@ -1,6 +1,6 @@
 /** The block tables: per sequence, its logical blocks and the physical ones behind them. Only chips that changed are touched. */
-import { badge, h, keepReachable, legendItem, panel, pointing, setAttribute, setLegend, setText } from "./dom.js";
-import { blockName, describeBlock, letterOf, plural } from "./describe.js";
+import { arrange, attr, badge, h, keepReachable, legendItem, panel, pointing, setLegend, setText } from "./dom.js";
+import { blockName, describeBlock, labels, letterOf, plural } from "./describe.js";
 import { blockOf } from "./state.js";
 import { blockKey, entryKey } from "./store.js";
 import { THEME } from "./theme.js";
@@ -51,11 +51,11 @@ function createRow(sequence, group, label) {
       const [tier, id] = table[logical];
       const block = blockOf(state, id, tier);
       setText(chip.lastChild, blockName(tier, id));
-      setAttribute(chip, "data-block", id);
-      setAttribute(chip, "data-tier", tier);
-      setAttribute(chip, "data-shared", block && block.holders.length > 1 ? "" : null);
-      setAttribute(chip, "data-copied", block && block.copied_from >= 0 && state.step - block.born < THEME.copied_steps ? "" : null);
-      setAttribute(chip, "data-partial", block && block.fill < state.block_size ? "" : null);
+      attr(chip, "data-block", id);
+      attr(chip, "data-tier", tier);
+      attr(chip, "data-shared", block && block.holders.length > 1 ? "" : null);
+      attr(chip, "data-copied", block && block.copied_from >= 0 && state.step - block.born < THEME.copied_steps ? "" : null);
+      attr(chip, "data-partial", block && block.fill < state.block_size ? "" : null);
       chip.classList.toggle("pv-lit", links.entries.has(entryKey(sequence, group, logical)) && links.blocks.has(blockKey(tier, id)));
     });
     if (hidden) {
@@ -78,7 +78,7 @@ function groupLabel(engine, group, tables) {
 }
 
 export function createBlockTables(store, tooltip) {
-  const view = panel("block-tables", THEME.labels.block_tables);
+  const view = panel("block-tables", labels.block_tables);
   const more = h("p", { class: "pv-more" });
   const hint = h("p", { class: "pv-hint" }, "No sequence has a block.");
   const rows = h("div", { class: "pv-rows" });
@@ -100,29 +100,18 @@ export function createBlockTables(store, tooltip) {
         if (wanted.length < MAX_TABLES) wanted.push([`${sequence.id}:${group}`, sequence, group, table]);
       }
     }
-    const keys = new Set(wanted.map(([key]) => key));
-    for (const [key, row] of byKey) {
-      if (!keys.has(key)) {
-        row.root.remove();
-        byKey.delete(key);
-      }
-    }
-    wanted.forEach(([key, sequence, group, table], position) => {
-      let row = byKey.get(key);
-      if (!row) {
-        row = createRow(sequence.id, group, groupLabel(engine, group, sequence.tables.size));
-        byKey.set(key, row);
-      }
-      if (rows.children[position] !== row.root) rows.insertBefore(row.root, rows.children[position] ?? null);
-      row.draw(state, table, links, limitOfTable(wanted.length));
+    arrange(rows, byKey, wanted.map(([key]) => key), (_, at) => {
+      const [, sequence, group] = wanted[at];
+      return createRow(sequence.id, group, groupLabel(engine, group, sequence.tables.size));
     });
+    for (const [key, , , table] of wanted) byKey.get(key).draw(state, table, links, limitOfTable(wanted.length));
     hint.hidden = tables > 0;
     setText(more, tables > wanted.length ? `and ${tables - wanted.length} more tables` : "");
     setText(view.note, "logical › physical");
     keepReachable(rows, ".pv-chip");
     setLegend(view.legend, `${state.num_blocks.get("host")}`, () => [
-      legendItem(THEME.labels.shared, { swatch: "pv-dot" }), legendItem(THEME.labels.copied, { swatch: "pv-diagonal" }),
-      legendItem(THEME.labels.filling, { swatch: "pv-dashed" }),
+      legendItem(labels.shared, { swatch: "pv-dot" }), legendItem(labels.copied, { swatch: "pv-diagonal" }),
+      legendItem(labels.filling, { swatch: "pv-dashed" }),
       ...(state.num_blocks.get("host") ? [legendItem("h: in the host tier", { swatch: "pv-host" })] : []),
     ]);
   }

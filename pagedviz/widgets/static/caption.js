@@ -1,11 +1,11 @@
 /** One line that says what mattered most in the latest step. It is spoken only while the run stands still. */
-import { h, setAttribute, setText } from "./dom.js";
+import { attr, h, setText } from "./dom.js";
 import { describe } from "./describe.js";
 
 /** Kinds from the most telling to the least; kinds not here are never the caption. */
 const TELLING = [
-  "RequestPreempted", "BlockCopied", "SwappedIn", "SwappedOut", "BlockEvicted", "PrefixHit", "PrefixCacheReset", "SequenceForked", "RequestFinished", "SequenceFinished", "RequestAdded", "RequestScheduled", "BlockShared",
-  "BlockAllocated", "BlockFreed", "BlockFilled", "TokenAppended", "StepFinished",
+  "RequestPreempted", "BlockCopied", "SwappedIn", "SwappedOut", "BlockEvicted", "PrefixHit", "PrefixCacheReset", "SequenceForked",
+  "RequestFinished", "SequenceFinished", "RequestAdded", "RequestScheduled", "BlockShared", "BlockAllocated", "BlockFreed", "BlockFilled", "TokenAppended", "StepFinished",
 ];
 
 /** How many events back the caption looks. */
@@ -32,7 +32,7 @@ export function createCaption(store, status) {
   let shown = -1;
 
   function draw({ run, state }) {
-    setAttribute(root, "aria-live", store.feed.status?.state === "running" ? "off" : "polite");
+    attr(root, "aria-live", store.feed.status?.state === "running" ? "off" : "polite");
     if (!state || shown === run.seq) return;
     shown = run.seq;
     const entry = tellingEntry(run);

@@ -1,5 +1,6 @@
 /** Pause, Step, Resume, Stop, and the line that says how the run is. */
-import { h, setAttribute, setText } from "./dom.js";
+import { attr, h, setText } from "./dom.js";
+import { labels } from "./describe.js";
 import { rateText } from "./counters.js";
 import { THEME } from "./theme.js";
 
@@ -12,18 +13,13 @@ const COMMANDS = {
 };
 
 const DOING = { pause: "pausing…", step: "stepping…", resume: "resuming…", stop: "stopping…" };
-const BUSY = {
-  pause: "kernel busy: a cell is running; the pause applies when it ends",
-  step: "kernel busy: a cell is running; the step applies when it ends",
-  resume: "kernel busy: a cell is running; the run goes on when it ends",
-  stop: "kernel busy: a cell is running; the stop applies when it ends",
-};
+const busyText = (cmd) => `kernel busy: a cell is running; the ${cmd === "resume" ? "run goes on" : `${cmd} applies`} when it ends`;
 
 /** What the status line says. @returns {string} */
 export function statusText(feed) {
   const { status, pending, busy, error } = feed;
   if (error) return `the trace cannot be followed further: ${error}`;
-  if (pending) return busy ? BUSY[pending.cmd] : DOING[pending.cmd];
+  if (pending) return busy ? busyText(pending.cmd) : DOING[pending.cmd];
   if (!status) return "waiting for the kernel…";
   const state = THEME.states_of_run[status.state] ?? status.state;
   if (!status.live) return status.message || "recorded run";
@@ -48,10 +44,10 @@ export function createControls(store) {
     setText(model, engine?.model ?? "pagedviz");
     setText(step, run?.state ? `step ${run.state.step.toLocaleString("en")}` : "");
     setText(rate, run?.state ? `${rateText(perSecond)} tok/s` : "");
-    setText(place, engine ? `${engine.device}${engine.simulated ? `: device (${THEME.labels.simulated})` : ""}` : "");
+    setText(place, engine ? `${engine.device}${engine.simulated ? `: device (${labels.simulated})` : ""}` : "");
     setText(status, statusText(feed));
-    setAttribute(status, "data-busy", feed.busy ? "" : null);
-    setAttribute(status, "data-failed", feed.error || feed.status?.state === "failed" ? "" : null);
+    attr(status, "data-busy", feed.busy ? "" : null);
+    attr(status, "data-failed", feed.error || feed.status?.state === "failed" ? "" : null);
     group.hidden = feed.status ? !feed.status.live : false;
     // While a command is on its way the run is taken to be where the person sent it.
     const state = { pause: "paused", resume: "running", stop: "stopped" }[feed.pending?.cmd] ?? feed.status?.state;

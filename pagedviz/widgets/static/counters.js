@@ -1,7 +1,7 @@
 /** Numbers in a strip: how full memory is, who runs, what has happened. */
 import { h, setText } from "./dom.js";
+import { labels } from "./describe.js";
 import { memoryOf, useOf } from "./state.js";
-import { THEME } from "./theme.js";
 
 function percent(part, whole) {
   if (!whole) return "–";
@@ -13,19 +13,19 @@ const number = (value) => value.toLocaleString("en");
 
 /** name -> [label, explanation, value of a scene] */
 const SHOWN_NUMBERS = {
-  blocks: ["blocks held", "device blocks that somebody has, of all", ({ state, held, total }) => `${number(held)} / ${number(total)}`],
-  free: ["free", "device blocks that nobody has", ({ free }) => number(free)],
+  blocks: ["blocks held", "blocks of the device that somebody has", ({ state, held, total }) => `${number(held)} / ${number(total)}`],
+  free: ["free", "blocks of the device to be had", ({ free }) => number(free)],
   used: ["slots used", "share of all token slots that hold K and V", ({ memory, slots }) => percent(memory.used, slots)],
-  waste: ["internal", "share of all token slots that are reserved and hold nothing yet", ({ memory, slots }) => percent(memory.internal, slots)],
-  requests: ["run · wait · done", "requests running, waiting (preempted and swapped ones too) and finished", ({ by }) => `${by.running} · ${by.waiting + by.preempted + by.swapped} · ${by.finished}`],
+  waste: ["internal", "share of all token slots that are held and empty", ({ memory, slots }) => percent(memory.internal, slots)],
+  requests: ["run · wait · done", "requests running, waiting (also preempted or swapped), finished", ({ by }) => `${by.running} · ${by.waiting + by.preempted + by.swapped} · ${by.finished}`],
   preempted: ["preempted", "how often a request gave all its blocks back", ({ state }) => number(state.counters.preempted)],
-  hits: ["prefix hits", "share of the tokens that new requests looked for in the prefix cache that were found there", ({ hit, looked }) => looked && percent(hit, looked)],
-  cached: ["cached", "device blocks that nobody has and whose content is kept", ({ cached, uses }) => uses && number(cached)],
-  evicted: ["evicted", "how often a cached block was given to somebody else", ({ state, uses }) => uses && number(state.counters.evicted)],
-  swapped: ["swapped out · in", "blocks that moved to the host tier, and back", ({ state }) => state.num_blocks.get("host") && `${number(state.counters.swapped_out)} · ${number(state.counters.swapped_in)}`],
-  copied: ["copies", "blocks copied because a sharer was about to write (copy-on-write)", ({ state }) => number(state.counters.copied)],
+  hits: ["prefix hits", "share of the tokens looked for in the prefix cache that were there", ({ hit, looked }) => looked && percent(hit, looked)],
+  cached: ["cached", "blocks of the device kept for their content", ({ cached, uses }) => uses && number(cached)],
+  evicted: ["evicted", "cached blocks given up for others", ({ state, uses }) => uses && number(state.counters.evicted)],
+  swapped: ["swapped out · in", "blocks moved to the host tier, and back", ({ state }) => state.num_blocks.get("host") && `${number(state.counters.swapped_out)} · ${number(state.counters.swapped_in)}`],
+  copied: ["copies", "blocks copied before a sharer wrote (copy-on-write)", ({ state }) => number(state.counters.copied)],
   tokens: ["tokens", "tokens generated since the trace began", ({ run }) => number(run.history.generated)],
-  rate: ["tokens/s", "tokens generated per second of engine time, over the last 24 steps", ({ rate }) => rateText(rate)],
+  rate: ["tokens/s", "tokens per second of engine time, over 24 steps", ({ rate }) => rateText(rate)],
 };
 
 export const rateText = (rate) => (rate ? (rate < 10 ? rate.toFixed(1) : String(Math.round(rate))) : "–");
@@ -33,7 +33,7 @@ export const rateText = (rate) => (rate ? (rate < 10 ? rate.toFixed(1) : String(
 export function createCounters() {
   const cells = Object.entries(SHOWN_NUMBERS).map(([name, [label, title]]) =>
     h("div", { class: "pv-counter", title, "data-counter": name }, h("dt", {}, label), h("dd", {})));
-  const root = h("dl", { class: "pv-counters", "data-testid": "counters", "aria-label": THEME.labels.counters }, ...cells);
+  const root = h("dl", { class: "pv-counters", "data-testid": "counters", "aria-label": labels.counters }, ...cells);
 
   function draw(scene) {
     const { state } = scene;

@@ -4,11 +4,11 @@ import { createBlockTables } from "./block_tables.js";
 import { createCaption } from "./caption.js";
 import { createControls } from "./controls.js";
 import { createCounters } from "./counters.js";
-import { Tooltip, h, isDark, readPalette, setAttribute, toggle } from "./dom.js";
+import { Tooltip, attr, h, isDark, readPalette, toggle } from "./dom.js";
+import { labels } from "./describe.js";
 import { createEvents } from "./events.js";
 import { createRequests } from "./requests.js";
 import { Store } from "./store.js";
-import { THEME } from "./theme.js";
 import { createTimeline } from "./timeline.js";
 import { createTokens } from "./tokens.js";
 
@@ -19,10 +19,10 @@ const PANELS = {
 /** The attributes that tests and styles read. */
 function markRoot(root, store) {
   const { feed, state } = store;
-  setAttribute(root, "data-step", state ? state.step : null);
-  setAttribute(root, "data-next-seq", state ? state.seq : null);
-  setAttribute(root, "data-state", feed.status?.state);
-  setAttribute(root, "data-frozen", feed.frozen ? "" : null);
+  attr(root, "data-step", state ? state.step : null);
+  attr(root, "data-next-seq", state ? state.seq : null);
+  attr(root, "data-state", feed.status?.state);
+  attr(root, "data-frozen", feed.frozen ? "" : null);
 }
 
 /** Call `onChange` when the page's theme changes; returns the function that ends it. */
@@ -54,7 +54,7 @@ export function mount(element, port) {
   const counters = createCounters();
   const panels = Object.entries(PANELS).map(([name, create]) => ({ name, ...create(store, tooltip) }));
   const switches = panels.map(({ name, root: panelRoot }) =>
-    toggle(THEME.labels[name], true, (isOn) => {
+    toggle(labels[name], true, (isOn) => {
       panelRoot.hidden = !isOn;
       store.touch();
     }, { "data-panel": name }));
@@ -79,7 +79,7 @@ export function mount(element, port) {
     if (!isVisible) return;
     if (!palette) {
       palette = readPalette(root);
-      setAttribute(root, "data-theme", isDark(palette.ground) ? "dark" : "light");
+      attr(root, "data-theme", isDark(palette.ground) ? "dark" : "light");
       palette = readPalette(root);
     }
     const ratio = Math.max(1, window.devicePixelRatio || 1);

@@ -2,6 +2,8 @@
 import { THEME } from "./theme.js";
 import { blockOf } from "./state.js";
 
+export const labels = THEME.labels;
+
 /** The letters that name a sequence: 0 -> A, 25 -> Z, 26 -> AA. */
 export function letterOf(sequence) {
   let name = "";
@@ -51,7 +53,6 @@ const reasonText = (reason) => THEME.reasons[reason] ?? reason.replace(/\.$/, ""
 
 const swapFields = (from, to) => (e) => ({
   blocks: plural(e.pairs.length, "block"), who: e.request ? `of request ${e.request}` : "about to be evicted",
-  bytes: bytesText(e.num_bytes), duration: durationText(e.duration_us),
   pairs: list(e.pairs.map(([source, target]) => `${blockName(from, source)} › ${blockName(to, target)}`)),
 });
 
@@ -67,42 +68,34 @@ export function contextOf(state, event) {
   return { sharers: [...new Set([...holders, event.sequence])].sort((a, b) => a - b), position: written };
 }
 
+const counted = (word) => (count) => plural(count, word);
+
+/** Fields that read the same in all events. */
+const WORDS = {
+  duration_us: durationText, num_bytes: bytesText, prefill_tokens: counted("prefill token"), decode_tokens: counted("decode token"), launches: counted("time"),
+  blocks_read: counted("block"), blocks_freed: counted("block"), blocks: counted("block"), tokens: counted("token"), num_tokens: counted("token"),
+  max_tokens: counted("new token"), age: counted("step"), sequence: letterOf, child: letterOf, parent: letterOf, reason: reasonText, why: reasonText,
+};
+
+/** What else the sentences of a kind say. */
 const FIELDS = {
   StepStarted: (e) => ({
     scheduled: e.scheduled.length
       ? `it computes ${list(e.scheduled.map(([s, first, count]) => `${letterOf(s)} ${count > 1 ? "positions" : "position"} ${range(first, count)}`))}`
       : "it has nothing to compute",
   }),
-  StepFinished: (e) => ({
-    duration: durationText(e.duration_us), prefill: plural(e.prefill_tokens, "prefill token"), decode: plural(e.decode_tokens, "decode token"),
-  }),
-  KernelLaunched: (e) => ({ launches: plural(e.launches, "time"), blocks: plural(e.blocks_read, "block"), duration: durationText(e.duration_us) }),
   RequestAdded: (e) => ({
-    prompt: plural(e.prompt.length, "token"), max_tokens: plural(e.max_tokens, "new token"),
-    sequences: `${e.sequences.length === 1 ? "sequence" : "sequences"} ${list(e.sequences.map(letterOf))}`,
+    prompt: plural(e.prompt.length, "token"), sequences: `${e.sequences.length === 1 ? "sequence" : "sequences"} ${list(e.sequences.map(letterOf))}`,
   }),
-  RequestPreempted: (e) => ({
-    blocks: plural(e.blocks_freed, "block"),
-    after: e.mode === "swap" ? "its K and V wait in the host tier" : `${plural(e.tokens_lost, "token")} must be computed again`,
-  }),
-  PrefixHit: (e) => ({
-    tokens: plural(e.tokens, "token"), blocks: plural(e.blocks, "cached block"),
-    more: `${e.from_host ? `, ${e.from_host} of them from the host` : ""}${e.resumed ? ": it had computed them before its preemption" : ""}`,
-  }),
-  PrefixMissed: (e) => ({ tokens: plural(e.tokens, "token") }),
-  BlockEvicted: (e) => ({ age: plural(e.age, "step") }),
-  PrefixCacheReset: (e) => ({ blocks: plural(e.blocks, "block") }),
+  RequestPreempted: (e) => ({ after: e.mode === "swap" ? "its K and V wait in the host tier" : `${plural(e.tokens_lost, "token")} must be computed again` }),
+  PrefixHit: (e) => ({ more: `${e.from_host ? `, ${e.from_host} of them from the host` : ""}${e.resumed ? "; computed before its preemption" : ""}` }),
   SwappedOut: swapFields("device", "host"),
   SwappedIn: swapFields("host", "device"),
-  SequenceForked: (e) => ({ child: letterOf(e.child), parent: letterOf(e.parent), tokens: plural(e.num_tokens, "token") }),
   TokenAppended: (e) => ({ text: `“${tokenText(e.text, e.token)}”` }),
   BlockAllocated: (e, { block_size }) => ({ positions: range(e.logical * block_size, block_size) }),
   BlockFilled: (e, { block_size }) => ({ last: (e.logical + 1) * block_size - 1 }),
-  BlockShared: (e) => ({ refcount: plural(e.refcount, "table entry").replace("entrys", "entries") }),
   BlockCopied: (e, { context }) => ({ sharers: list((context?.sharers ?? [e.sequence]).map(letterOf)), position: context?.position ?? "?" }),
-  BlockReleased: (e) => ({
-    others: e.refcount === 0 ? "nobody has it now" : e.refcount === 1 ? "one other still has it" : `${e.refcount} others still have it`,
-  }),
+  BlockReleased: (e) => ({ others: e.refcount ? `${plural(e.refcount, "other")} still ${e.refcount > 1 ? "have" : "has"} it` : "nobody has it now" }),
 };
 
 /**
@@ -114,8 +107,7 @@ export function describe(event, where) {
   const template = THEME.sentences[event.kind === "RequestScheduled" && event.resumed ? "RequestResumed" : event.kind];
   if (!template) return event.kind;
   const words = { step: where.step, ...event };
-  if (event.sequence !== undefined) words.sequence = letterOf(event.sequence);
-  for (const name of ["reason", "why"]) if (event[name] !== undefined) words[name] = reasonText(event[name]);
+  for (const name in event) if (WORDS[name]) words[name] = WORDS[name](event[name]);
   for (const name of ["block", "source", "target"]) if (event[name] !== undefined) words[name] = blockName(event.tier, event[name]);
   Object.assign(words, FIELDS[event.kind]?.(event, where));
   return template.replace(/\{(\w+)\}/g, (_, name) => visible(String(words[name] ?? "?")));
@@ -165,7 +157,7 @@ export function describeToken(state, sequence, position) {
   if (!found || position >= found.tokens.length) return "";
   const size = state.block_size;
   const logical = Math.floor(position / size);
-  const kind = position < found.num_prompt ? THEME.labels.prompt : THEME.labels.generated;
+  const kind = position < found.num_prompt ? labels.prompt : labels.generated;
   const lines = [`${letterOf(sequence)} position ${position}: “${tokenText(found.texts[position] ?? "", found.tokens[position])}” (${kind}, token ${found.tokens[position]})`];
   for (const [group, table] of found.tables) {
     if (!table[logical]) continue;
@@ -173,6 +165,6 @@ export function describeToken(state, sequence, position) {
     const prefix = found.tables.size > 1 ? `layer group ${group}: ` : "";
     lines.push(`${prefix}logical block ${logical} › ${tier} block ${block}, slot ${block * size + (position % size)} (offset ${position % size})`);
   }
-  if (position >= found.computed) lines.push(THEME.labels.uncomputed);
+  if (position >= found.computed) lines.push(labels.uncomputed);
   return lines.join("\n");
 }

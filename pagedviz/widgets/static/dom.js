@@ -10,11 +10,16 @@ import { letterOf } from "./describe.js";
 export function h(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    if (name.startsWith("on")) listen(element, { [name]: value });
     else if (name.startsWith("aria-") || (value !== null && value !== false)) element.setAttribute(name, value === true && !name.startsWith("aria-") ? "" : String(value));
   }
   element.append(...children);
   return element;
+}
+
+/** @param {Record<string, (event: Event) => void>} listeners by `on…` */
+function listen(element, listeners) {
+  for (const [name, listener] of Object.entries(listeners)) element.addEventListener(name.slice(2), listener);
 }
 
 /** Set text only when it differs, so that nothing is laid out anew in vain. */
@@ -22,7 +27,7 @@ export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-export function setAttribute(element, name, value) {
+export function attr(element, name, value) {
   if (value === null || value === undefined) element.removeAttribute(name);
   else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, String(value));
 }
@@ -68,7 +73,7 @@ export function paintBadge(mark, sequence) {
   mark.style.setProperty("--pv-owner", colour);
   mark.style.setProperty("--pv-on-owner", isDark(parseHex(colour)) ? "#fff" : "#111");
   const round = Math.floor(sequence / THEME.owners.length);
-  setAttribute(mark, "data-hatch", round ? ((round - 1) % 3) + 1 : null);
+  attr(mark, "data-hatch", round ? ((round - 1) % 3) + 1 : null);
 }
 
 /** @typedef {[number, number, number]} Colour red, green, blue, 0 to 255 */
@@ -131,12 +136,6 @@ export class Tooltip {
     this.element.style.transform = `translate(${Math.max(2, left)}px, ${Math.max(2, top)}px)`;
   }
 
-  /** Show text below an element. */
-  showAt(text, element) {
-    const box = element.getBoundingClientRect();
-    this.show(text, box.left, box.bottom - 12);
-  }
-
   hide() {
     this.element.hidden = true;
   }
@@ -163,49 +162,82 @@ function moved(items, current, move) {
 /**
  * Let mouse and keyboard point at a container's items: hover or focus lights up what belongs together, click, Enter and Space pin it,
  * Escape lets go, arrow keys move. Only one item is reached with Tab.
- * @param {{cursorOf: (item: HTMLElement) => object, textOf: (item: HTMLElement) => string}} meaning
+ * @param {{cursorOf: (item: HTMLElement) => object, textOf: (item: HTMLElement) => string, open?: (item: HTMLElement) => void}} meaning
+ *   without text there is no tooltip; `open` is called with every click and Enter
  */
-export function pointing(container, selector, store, tooltip, { cursorOf, textOf }) {
+export function pointing(container, selector, store, tooltip, { cursorOf, textOf, open = () => {} }) {
   const itemOf = (event) => event.target.closest(selector);
   const leave = () => {
     store.hover(null);
     tooltip.hide();
   };
-  container.addEventListener("pointerover", (event) => {
-    const item = itemOf(event);
-    if (!item) return leave();
-    store.hover(cursorOf(item));
-    tooltip.show(textOf(item), event.clientX, event.clientY);
+  const press = (item) => {
+    store.pin(cursorOf(item));
+    open(item);
+  };
+  listen(container, {
+    onpointerover(event) {
+      const item = itemOf(event);
+      if (!item) return leave();
+      store.hover(cursorOf(item));
+      tooltip.show(textOf(item), event.clientX, event.clientY);
+    },
+    onpointerleave: leave,
+    onfocusin({ target }) {
+      const item = target.closest(selector);
+      if (!item?.matches(":focus-visible")) return;
+      const text = textOf(item);
+      store.hover(cursorOf(item));
+      if (text) attr(item, "aria-label", text);
+      const { left, bottom } = item.getBoundingClientRect();
+      tooltip.show(text, left, bottom - 12);
+    },
+    onfocusout: leave,
+    onclick(event) {
+      if (itemOf(event)) press(itemOf(event));
+    },
+    onkeydown(event) {
+      const current = itemOf(event);
+      if (!current) return;
+      const move = MOVES[event.key];
+      if (move !== undefined) {
+        const next = moved([...container.querySelectorAll(selector)], current, move);
+        if (next) {
+          current.tabIndex = -1;
+          next.tabIndex = 0;
+          next.focus();
+        }
+      } else if (event.key === "Escape") store.pin(null);
+      else if (event.key === "Enter" || event.key === " ") press(current);
+      else return;
+      event.preventDefault();
+      event.stopPropagation();
+    },
   });
-  container.addEventListener("pointerleave", leave);
-  container.addEventListener("focusin", (event) => {
-    const item = itemOf(event);
-    if (!item?.matches(":focus-visible")) return;
-    store.hover(cursorOf(item));
-    setAttribute(item, "aria-label", textOf(item));
-    tooltip.showAt(textOf(item), item);
-  });
-  container.addEventListener("focusout", leave);
-  container.addEventListener("click", (event) => {
-    const item = itemOf(event);
-    if (item) store.pin(cursorOf(item));
-  });
-  container.addEventListener("keydown", (event) => {
-    const current = itemOf(event);
-    if (!current) return;
-    const move = MOVES[event.key];
-    if (move !== undefined) {
-      const next = moved([...container.querySelectorAll(selector)], current, move);
-      if (next) {
-        current.tabIndex = -1;
-        next.tabIndex = 0;
-        next.focus();
-      }
-    } else if (event.key === "Escape") store.pin(null);
-    else if (event.key === "Enter" || event.key === " ") store.pin(cursorOf(current));
-    else return;
-    event.preventDefault();
-    event.stopPropagation();
+}
+/** Give a canvas its size in CSS pixels; returns what draws on it in them. */
+export function fit(canvas, width, height, ratio) {
+  canvas.width = Math.round(width * ratio);
+  canvas.height = Math.round(height * ratio);
+  canvas.style.width = `${width}px`;
+  canvas.style.height = `${height}px`;
+  const context = canvas.getContext("2d");
+  context.scale(ratio, ratio);
+  return context;
+}
+
+/** Keep one child for each key, in their order: what is new is made, what is gone is taken away. */
+export function arrange(container, byKey, keys, create) {
+  const wanted = new Set(keys);
+  for (const [key, { root }] of byKey) {
+    if (wanted.has(key)) continue;
+    root.remove();
+    byKey.delete(key);
+  }
+  keys.forEach((key, at) => {
+    if (!byKey.has(key)) byKey.set(key, create(key, at));
+    const { root } = byKey.get(key);
+    if (container.children[at] !== root) container.insertBefore(root, container.children[at] ?? null);
   });
 }
 

@@ -1,6 +1,6 @@
 /** The requests: a lane each, coloured and lettered by what it did in the latest steps, and its status in words. */
-import { badge, h, isDark, keepReachable, legendItem, panel, parseHex, pointing, setLegend, setText } from "./dom.js";
-import { letterOf, plural, range } from "./describe.js";
+import { arrange, badge, h, isDark, keepReachable, legendItem, panel, parseHex, pointing, setLegend, setText } from "./dom.js";
+import { labels, letterOf, plural, range } from "./describe.js";
 import { piecesOf } from "./lanes.js";
 import { THEME } from "./theme.js";
 
@@ -9,8 +9,8 @@ const STEPS = 40;
 const letter = (what) => what[0].toUpperCase();
 
 function statusOf({ status, reason }, lane) {
-  if (status === "finished") return `finished: ${THEME.reasons[reason] ?? reason}`;
-  return status === "preempted" ? "preempted, waiting" : THEME.labels[lane.at(-1)?.[1]] ?? status;
+  if (status === "finished") return `finished: ${reason}`;
+  return status === "preempted" ? "preempted, waiting" : labels[lane.at(-1)?.[1]] ?? status;
 }
 
 /** Everything about one request; one fact a line. */
@@ -19,7 +19,7 @@ export function describeRequest(state, lanes, name, to = state.step) {
   if (!request) return "";
   const lane = lanes.byRequest.get(name) ?? [];
   const lines = [`Request ${name} (${request.sequences.map(letterOf).join(", ")}): ${statusOf(request, lane)}`];
-  for (const [first, steps, what] of piecesOf(lane, 0, to).slice(-8)) if (what) lines.push(`${steps > 1 ? "steps" : "step"} ${range(first, steps)}: ${THEME.labels[what]}`);
+  for (const [first, steps, what] of piecesOf(lane, 0, to).slice(-8)) if (what) lines.push(`${steps > 1 ? "steps" : "step"} ${range(first, steps)}: ${labels[what]}`);
   if (request.preemptions) lines.push(`preempted ${plural(request.preemptions, "time")}`);
   return lines.join("\n");
 }
@@ -46,12 +46,12 @@ function createLane(request) {
 }
 
 export function createRequests(store, tooltip) {
-  const view = panel("requests", THEME.labels.requests);
+  const view = panel("requests", labels.requests);
   const rows = h("div", { class: "pv-lanes" });
   const more = h("p", { class: "pv-more" });
   view.body.append(rows, more);
   /** @type {Map<string, ReturnType<typeof createLane>>} */
-  let byName = new Map();
+  const byName = new Map();
   pointing(rows, ".pv-lane", store, tooltip, {
     cursorOf: (lane) => ({ request: lane.dataset.request }),
     textOf: (lane) => describeRequest(store.state, store.run.lanes, lane.dataset.request),
@@ -63,18 +63,12 @@ export function createRequests(store, tooltip) {
     const ended = all.filter(({ status }) => status === "finished");
     const wanted = [...open, ...ended.reverse().slice(0, MAX_LANES - open.length)];
     const from = Math.max(0, state.step - STEPS + 1);
-    const kept = new Map(wanted.map((request) => [request.name, byName.get(request.name) ?? createLane(request)]));
-    for (const [name, { root }] of byName) if (!kept.has(name)) root.remove();
-    byName = kept;
-    wanted.forEach((request, i) => {
-      const { root, draw: drawLane } = byName.get(request.name);
-      if (rows.children[i] !== root) rows.insertBefore(root, rows.children[i] ?? null);
-      drawLane(request, lanes.byRequest.get(request.name) ?? [], from, Math.max(state.step, STEPS - 1));
-    });
+    arrange(rows, byName, wanted.map(({ name }) => name), (_, at) => createLane(wanted[at]));
+    for (const request of wanted) byName.get(request.name).draw(request, lanes.byRequest.get(request.name) ?? [], from, Math.max(state.step, STEPS - 1));
     keepReachable(rows, ".pv-lane");
     setText(more, all.length > wanted.length ? `and ${all.length - wanted.length} more requests` : "");
     setText(view.note, all.length ? `steps ${range(from, state.step - from + 1)}` : "No request yet.");
-    setLegend(view.legend, "all", () => Object.entries(THEME.lanes).map(([what, colour]) => legendItem(`${letter(what)} ${THEME.labels[what]}`, { colour })));
+    setLegend(view.legend, "all", () => Object.entries(THEME.lanes).map(([what, colour]) => legendItem(`${letter(what)} ${labels[what]}`, { colour })));
   }
   return { root: view.root, draw, hasCursor: false };
 }

@@ -63,7 +63,7 @@ export class Run {
         apply(state, event);
         history.count(event);
       } catch (error) {
-        throw new TraceError(`event ${state.seq} in step ${batch.step} contradicts what came before: ${error.message} (${array[0]})`);
+        throw new TraceError(`event ${state.seq} in step ${batch.step} contradicts what came before: ${error.message} (${JSON.stringify(array).slice(0, 200)})`);
       }
       state.seq += 1;
     }
@@ -77,16 +77,26 @@ export class Run {
     return { event: named(event, this.decoder.fields), where: { step, block_size: this.state.block_size, context: this.contexts.get(seq) } };
   }
 
+  /** The event that named the content of an evicted block: the last BlockFilled of its hash before event `seq`. */
+  filled({ hash, group }, seq) {
+    for (const { event } of this.backwards(0, seq)) {
+      if (event[0] !== "BlockFilled") continue;
+      const filled = named(event, this.decoder.fields);
+      if (filled.hash === hash && filled.group === group) return filled;
+    }
+    return null;
+  }
+
   /**
-   * Events from the latest backwards, down to number `from`.
+   * Events from the latest backwards, from before number `to` down to number `from`.
    * @returns {Generator<Entry>}
    */
-  *backwards(from = 0) {
+  *backwards(from = 0, to = Infinity) {
     for (let b = this.batches.length - 1; b >= 0; b--) {
       const { seq, step, events } = this.batches[b];
       for (let i = events.length - 1; i >= 0; i--) {
         if (seq + i < from) return;
-        yield { seq: seq + i, step, event: events[i] };
+        if (seq + i < to) yield { seq: seq + i, step, event: events[i] };
       }
     }
   }

@@ -20,7 +20,7 @@
  */
 
 const COUNTERS = ("allocated freed shared copied filled preempted finished prefill_tokens decode_tokens cached evicted hit_tokens " +
-  "missed_tokens lost_tokens swapped_out swapped_in swapped_bytes").split(" ");
+  "missed_tokens lost_tokens swapped_out swapped_in swapped_bytes swap_us").split(" ");
 
 const byName = (object, convert = (value) => value) => new Map(Object.entries(object ?? {}).map(([key, value]) => [key, convert(value)]));
 const byNumber = (object, convert) => new Map([...byName(object, convert)].map(([key, value]) => [Number(key), value]));

@@ -1,11 +1,14 @@
-/** Memory over steps: token slots stacked as used, waste and free, with marks where a request was preempted or a block copied. */
-import { css, h, legendItem, panel, parseHex, setAttribute, setLegend, setText, toggle } from "./dom.js";
-import { plural } from "./describe.js";
+/** Memory over steps: token slots stacked as used, waste, cached and free, a band for each tier, with marks for what happened. */
+import { attr, css, fit, h, legendItem, mix, panel, parseHex, setLegend, setText, toggle } from "./dom.js";
+import { labels, plural } from "./describe.js";
 import { memoryOf } from "./state.js";
 import { THEME } from "./theme.js";
 
-const PAD = { left: 44, right: 10, top: 32, bottom: 30 };
-const colours = Object.fromEntries(Object.entries({ ...THEME.memory, ...THEME.marks }).map(([name, hex]) => [name, parseHex(hex)]));
+const PAD = { left: 44, right: 10, top: 52, bottom: 30, between: 14 };
+const STACK = ["used", "internal", "cached"];
+
+/** What is marked where it happened: sign and what is counted. Each has a row of its own above the bands. */
+const MARKS = { preempted: ["▼", "request"], swapped_out: ["↓", "block"], swapped_in: ["↑", "block"], evicted: ["×", "block"], copied: ["◆", "block"] };
 
 /** Round numbers that divide 0 to `top` into about `parts`. */
 export function ticksOf(top, parts = 4) {
@@ -17,36 +20,37 @@ export function ticksOf(top, parts = 4) {
   return ticks;
 }
 
-/** What the axis must reach to show all that was ever held, with room above it: few blocks in a large pool are still seen. */
-function topOf(history, blockSize) {
+/** What the axis must reach to show all that was ever taken, with room above it: few blocks in a large pool are still seen. */
+function topOf(history, tier, blockSize) {
   let peak = 4 * blockSize;
-  for (let at = 0; at < history.length; at++) peak = Math.max(peak, history.at("used", at) + history.at("internal", at));
+  for (let at = 0; at < history.length; at++) peak = Math.max(peak, STACK.reduce((sum, part) => sum + history.at(`${tier} ${part}`, at), 0));
   return Math.ceil((1.25 * peak) / blockSize) * blockSize;
 }
 
 const short = (value) => (value >= 1e6 ? `${+(value / 1e6).toFixed(1)}M` : value >= 1e4 ? `${+(value / 1e3).toFixed(1)}k` : String(value));
 
-/** Waste is hatched, so that it is told from used without its colour. */
-function hatch(context, ratio, colour, ground) {
+/** Waste is hatched and cached dotted, so that they are told from used without their colours. */
+function patternOf(context, ratio, part, ground) {
   const tile = h("canvas", { width: 6 * ratio, height: 6 * ratio });
   const ink = tile.getContext("2d");
-  ink.fillStyle = css(ground);
-  ink.fillRect(0, 0, tile.width, tile.height);
+  const colour = parseHex(THEME.memory[part]);
+  const isCached = part === "cached";
+  ink.scale(ratio, ratio);
+  ink.fillStyle = css(part === "used" ? colour : isCached ? mix(ground, colour, 0.4) : ground);
+  ink.fillRect(0, 0, 6, 6);
   ink.strokeStyle = css(colour);
-  ink.lineWidth = 2.2 * ratio;
-  ink.beginPath();
+  ink.lineWidth = 2.2;
+  if (isCached) ink.setLineDash([2, 2.2]);
   for (const shift of [-6, 0, 6]) {
-    ink.moveTo((shift - 1) * ratio, 7 * ratio);
-    ink.lineTo((shift + 7) * ratio, -1 * ratio);
+    ink.moveTo(shift - 1, 7);
+    ink.lineTo(shift + 7, -1);
   }
   ink.stroke();
   return context.createPattern(tile, "repeat");
 }
 
 export function createTimeline(store, tooltip) {
-  const view = panel("timeline", THEME.labels.timeline);
-  const canvas = h("canvas", { class: "pv-chart", role: "img", tabindex: "0" });
-  view.body.append(canvas);
+  const view = panel("timeline", labels.timeline);
   let isWhole = false;
   view.head.append(h("span", { class: "pv-tool" }, toggle("whole pool", false, (isOn) => {
     isWhole = isOn;
@@ -56,19 +60,21 @@ export function createTimeline(store, tooltip) {
   let row = null;
   let scene = null;
 
-  const textOf = (history, at) => {
+  const textOf = ({ history, state }, at) => {
     const lines = [`Step ${history.at("step", at)}`];
-    for (const name of ["used", "internal", "free"]) lines.push(`${THEME.labels[name]}: ${history.at(name, at).toLocaleString("en")} slots`);
-    if (history.at("preempted", at)) lines.push(`${plural(history.at("preempted", at), "request")} preempted`);
-    if (history.at("copied", at)) lines.push(`${plural(history.at("copied", at), "block")} copied on write`);
+    for (const [tier, count] of state.num_blocks) {
+      const parts = [...STACK, "free"].map((part) => `${history.at(`${tier} ${part}`, at).toLocaleString("en")} ${labels[part]}`);
+      if (count) lines.push(`${labels.tiers[tier]}: ${parts.join(", ")} slots`);
+    }
+    for (const [name, [, what]] of Object.entries(MARKS)) if (history.at(name, at)) lines.push(`${plural(history.at(name, at), what)} ${labels[name]}`);
     return lines.join("\n");
   };
   const point = (at) => {
     row = at;
     draw(scene);
     const box = canvas.getBoundingClientRect();
-    const text = textOf(store.run.history, at);
-    setAttribute(canvas, "aria-label", text);
+    const text = textOf(store.run, at);
+    attr(canvas, "aria-label", text);
     tooltip.show(text, box.left + scale.x(store.run.history.at("step", at)), box.top + PAD.top);
   };
   const leave = () => {
@@ -76,131 +82,137 @@ export function createTimeline(store, tooltip) {
     tooltip.hide();
     if (scene) draw(scene);
   };
-  canvas.addEventListener("pointermove", (event) => {
-    if (scale) point(store.run.history.rowOf(Math.round(scale.step(event.clientX - canvas.getBoundingClientRect().left))));
+  const canvas = h("canvas", {
+    class: "pv-chart", role: "img", tabindex: "0", onpointerleave: leave, onblur: leave,
+    onpointermove(event) {
+      if (scale) point(store.run.history.rowOf(Math.round(scale.step(event.clientX - canvas.getBoundingClientRect().left))));
+    },
+    onkeydown(event) {
+      const last = (store.run?.history.length ?? 0) - 1;
+      const move = { ArrowLeft: (row ?? last + 1) - 1, ArrowRight: (row ?? last) + 1, Home: 0, End: last }[event.key];
+      if (!scale || move === undefined) return;
+      event.preventDefault();
+      event.stopPropagation();
+      point(Math.min(last, Math.max(0, move)));
+    },
   });
-  canvas.addEventListener("pointerleave", leave);
-  canvas.addEventListener("blur", leave);
-  canvas.addEventListener("keydown", (event) => {
-    const last = (store.run?.history.length ?? 0) - 1;
-    const move = { ArrowLeft: (row ?? last + 1) - 1, ArrowRight: (row ?? last) + 1, Home: 0, End: last }[event.key];
-    if (!scale || move === undefined) return;
-    event.preventDefault();
-    event.stopPropagation();
-    point(Math.min(last, Math.max(0, move)));
-  });
+  view.body.append(canvas);
 
   function draw(latest) {
     scene = latest;
-    const { run, state, palette, ratio } = scene;
+    const { run: { history }, state, palette, ratio } = scene;
     const width = view.body.clientWidth - 16;
     const height = view.body.clientHeight - 16;
-    if (width < 80 || height < 60) return;
-    const { history } = run;
-    canvas.width = Math.round(width * ratio);
-    canvas.height = Math.round(height * ratio);
-    canvas.style.width = `${width}px`;
-    canvas.style.height = `${height}px`;
-    const context = canvas.getContext("2d");
-    context.scale(ratio, ratio);
-    const pool = Math.max(1, (state.num_blocks.get("device") ?? 0) * state.block_size);
-    const total = isWhole ? pool : Math.min(pool, topOf(history, state.block_size));
-    setText(view.note, `pool of ${pool.toLocaleString("en")} ${THEME.labels.slots}`);
+    if (width < 80 || height < 120) return;
+    const context = fit(canvas, width, height, ratio);
     const firstStep = history.at("step", 0);
     const lastStep = Math.max(firstStep + 20, history.at("step", history.length - 1));
-    const inner = { width: width - PAD.left - PAD.right, height: height - PAD.top - PAD.bottom };
+    const across = width - PAD.left - PAD.right;
     scale = {
-      x: (step) => PAD.left + (inner.width * (step - firstStep)) / (lastStep - firstStep),
-      step: (x) => firstStep + ((x - PAD.left) * (lastStep - firstStep)) / inner.width,
-      y: (slots) => PAD.top + inner.height * (1 - slots / total),
+      x: (step) => PAD.left + (across * (step - firstStep)) / (lastStep - firstStep),
+      step: (x) => firstStep + ((x - PAD.left) * (lastStep - firstStep)) / across,
     };
-    axes(context, palette, inner, total, firstStep, lastStep);
-    areas(context, history, palette, ratio);
+    context.font = "11px system-ui, sans-serif";
+    const tiers = [...state.num_blocks].filter(([, count]) => count > 0);
+    const down = height - PAD.top - PAD.bottom - PAD.between * (tiers.length - 1);
+    let top = PAD.top;
+    for (const [tier, count] of tiers) {
+      const pool = count * state.block_size;
+      const total = isWhole ? pool : Math.min(pool, topOf(history, tier, state.block_size));
+      const band = { tier, total, top, height: tiers.length === 1 ? down : down * (tier === "device" ? 0.65 : 0.35) };
+      band.y = (slots) => band.top + band.height * (1 - slots / total);
+      axis(context, palette, band, across, tiers.length > 1);
+      areas(context, history, palette, ratio, band);
+      top += band.height + PAD.between;
+    }
+    steps(context, palette, across, height - PAD.bottom, firstStep, lastStep);
     marks(context, history, palette);
     if (row !== null && row < history.length) {
       context.strokeStyle = css(palette.text);
-      context.strokeRect(scale.x(history.at("step", row)), PAD.top, 0, inner.height);
+      context.strokeRect(scale.x(history.at("step", row)), PAD.top, 0, height - PAD.top - PAD.bottom);
     }
+    setText(view.note, tiers.map(([tier, count]) => `${labels.tiers[tier]} ${(count * state.block_size).toLocaleString("en")}`).join(", ") + ` ${labels.slots}`);
     const memory = memoryOf(state);
-    if (row === null) setAttribute(canvas, "aria-label", `Memory over steps: after step ${state.step}, ${memory.used} slots used, ${memory.internal} waste, ${memory.free} free.`);
-    setLegend(view.legend, "all", () => [
-      legendItem(THEME.labels.used, { colour: THEME.memory.used }), legendItem(THEME.labels.internal, { swatch: "pv-hatched", colour: THEME.memory.internal }),
-      legendItem(THEME.labels.free, { swatch: "pv-empty" }), legendItem(`▼ ${THEME.labels.preempted}`, { swatch: "pv-none" }), legendItem(`◆ ${THEME.labels.copied}`, { swatch: "pv-none" }),
+    if (row === null) attr(canvas, "aria-label", `Memory over steps: after step ${state.step}, ${memory.used} slots used, ${memory.internal} waste, ${memory.cached} cached, ${memory.free} free.`);
+    const { counters } = state;
+    const happened = Object.keys(MARKS).filter((name) => counters[name]);
+    const parts = STACK.filter((part) => part !== "cached" || counters.cached);
+    setLegend(view.legend, `${parts}/${happened}`, () => [
+      ...parts.map((part) => legendItem(labels[part], { swatch: { internal: "pv-hatched", cached: "pv-cached" }[part], colour: THEME.memory[part] })),
+      legendItem(labels.free, { swatch: "pv-empty" }),
+      ...happened.map((name) => legendItem(`${MARKS[name][0]} ${labels[name]}`, { swatch: "pv-none" })),
     ]);
   }
 
-  function axes(context, palette, inner, total, firstStep, lastStep) {
-    const bottom = PAD.top + inner.height;
-    const right = PAD.left + inner.width;
+  function axis(context, palette, { tier, total, top, height, y }, across, isNamed) {
     context.fillStyle = css(palette.cell);
-    context.fillRect(PAD.left, PAD.top, inner.width, inner.height);
-    context.font = "11px system-ui, sans-serif";
+    context.fillRect(PAD.left, top, across, height);
     context.strokeStyle = css(palette.line);
     context.lineWidth = 1;
     context.fillStyle = css(palette.soft);
     context.textAlign = "right";
     context.textBaseline = "middle";
-    for (const tick of ticksOf(total)) {
-      const y = Math.round(scale.y(tick)) + 0.5;
-      context.fillText(short(tick), PAD.left - 6, y);
-      context.strokeRect(PAD.left - 3, y, inner.width + 3, 0);
+    for (const tick of ticksOf(total, Math.max(1, Math.round(height / 34)))) {
+      const at = Math.round(y(tick)) + 0.5;
+      context.fillText(short(tick), PAD.left - 6, at);
+      context.strokeRect(PAD.left - 3, at, across + 3, 0);
     }
+    context.textAlign = "left";
+    context.textBaseline = "bottom";
+    if (isNamed) context.fillText(labels.tiers[tier], PAD.left, top);
+  }
+
+  function steps(context, palette, across, bottom, firstStep, lastStep) {
+    const right = PAD.left + across;
+    context.fillStyle = css(palette.soft);
     context.textBaseline = "top";
     context.textAlign = "center";
-    for (const tick of ticksOf(lastStep - firstStep, Math.max(2, Math.floor(inner.width / 80)))) {
+    for (const tick of ticksOf(lastStep - firstStep, Math.max(2, Math.floor(across / 80)))) {
       const text = short(firstStep + tick);
       const half = context.measureText(text).width / 2;
       context.fillText(text, Math.min(scale.x(firstStep + tick), right + PAD.right - half), bottom + 4);
     }
-    context.textAlign = "left";
-    context.fillText(THEME.labels.slots, 2, 2);
     context.textAlign = "right";
-    context.fillText(THEME.labels.step, right, bottom + 17);
+    context.fillText(labels.step, right, bottom + 17);
   }
 
   /** Every step is a stair; with more steps than pixels, the last of a pixel counts. */
-  function areas(context, history, palette, ratio) {
-    const stairs = (top, bottom) => {
+  function areas(context, history, palette, ratio, { tier, y }) {
+    const points = [];
+    const stride = Math.max(1, Math.floor(history.length / 2400));
+    for (let at = 0; at < history.length; at += stride) {
+      const next = Math.min(history.length - 1, at + stride);
+      points.push([at, scale.x(history.at("step", at)), scale.x(history.at("step", next)), 0]);
+    }
+    for (const part of STACK) {
+      const upper = points.map(([at, left, right, below]) => [at, left, right, below + history.at(`${tier} ${part}`, at)]);
       context.beginPath();
-      const points = [];
-      const stride = Math.max(1, Math.floor(history.length / 2400));
-      for (let at = 0; at < history.length; at += stride) {
-        const next = Math.min(history.length - 1, at + stride);
-        const last = next === at ? history.at("step", at) : history.at("step", next);
-        points.push([scale.x(history.at("step", at)), scale.x(last), scale.y(top(at)), scale.y(bottom(at))]);
+      for (const [, left, right, slots] of upper) {
+        context.lineTo(left, y(slots));
+        context.lineTo(right, y(slots));
       }
-      for (const [left, right, y] of points) {
-        context.lineTo(left, y);
-        context.lineTo(right, y);
+      for (const [, left, right, slots] of points.splice(0, points.length, ...upper).reverse()) {
+        context.lineTo(right, y(slots));
+        context.lineTo(left, y(slots));
       }
-      for (const [left, right, , y] of points.reverse()) {
-        context.lineTo(right, y);
-        context.lineTo(left, y);
-      }
-      context.closePath();
+      context.fillStyle = patternOf(context, ratio, part, palette.ground);
       context.fill();
-    };
-    const used = (at) => history.at("used", at);
-    context.fillStyle = css(colours.used);
-    stairs(used, () => 0);
-    context.fillStyle = hatch(context, ratio, colours.internal, palette.ground);
-    stairs((at) => used(at) + history.at("internal", at), used);
+    }
   }
 
   function marks(context, history, palette) {
     context.textAlign = "center";
     context.textBaseline = "middle";
-    const lastX = { preempted: -10, copied: -10 };
-    for (let at = 0; at < history.length; at++) {
-      for (const [name, sign, y] of [["preempted", "▼", 20], ["copied", "◆", 26]]) {
-        if (!history.at(name, at)) continue;
+    context.fillStyle = css(palette.text);
+    Object.entries(MARKS).forEach(([name, [sign]], i) => {
+      let last = -10;
+      for (let at = 0; at < history.length; at++) {
         const x = scale.x(history.at("step", at));
-        if (x - lastX[name] < 3) continue;
-        lastX[name] = x;
-        context.fillStyle = css(palette.text);
-        context.fillText(sign, x, y);
+        if (!history.at(name, at) || x - last < 3) continue;
+        last = x;
+        context.fillText(sign, x, 7 + 8 * i);
       }
-    }
+    });
   }
   return { root: view.root, draw, hasCursor: false };
 }

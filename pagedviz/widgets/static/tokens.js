@@ -1,7 +1,6 @@
 /** The token strip: what each sequence has read and written, token by token. Text is only ever set as text. */
-import { badge, h, keepReachable, legendItem, panel, pointing, setAttribute, setLegend, setText } from "./dom.js";
-import { describeToken, letterOf, tokenText } from "./describe.js";
-import { THEME } from "./theme.js";
+import { arrange, attr, badge, h, keepReachable, legendItem, panel, pointing, setLegend, setText } from "./dom.js";
+import { describeToken, labels, letterOf, tokenText } from "./describe.js";
 
 const MAX_STRIPS = 24;
 
@@ -69,13 +68,13 @@ function createStrip(id) {
         lit.push(span);
       }
     }
-    setAttribute(root, "data-status", sequence.status);
+    attr(root, "data-status", sequence.status);
   }
   return { root, draw };
 }
 
 export function createTokens(store, tooltip) {
-  const view = panel("tokens", THEME.labels.tokens);
+  const view = panel("tokens", labels.tokens);
   const select = h("select", { class: "pv-select", "aria-label": "Sequences to show", "data-testid": "token-sequence" }, h("option", { value: "all" }, "all sequences"));
   view.head.append(h("label", { class: "pv-tool" }, "show", select));
   const hint = h("p", { class: "pv-hint" }, "No request yet.");
@@ -99,8 +98,9 @@ export function createTokens(store, tooltip) {
 
   function offer(state) {
     const ids = [...state.sequences.keys()];
-    if (select.dataset.count === String(ids.length)) return;
-    select.dataset.count = String(ids.length);
+    const key = `${ids.length}/${ids.at(-1)}`;
+    if (select.dataset.key === key) return;
+    select.dataset.key = key;
     const options = ids.slice(-200).map((id) => h("option", { value: id }, `${letterOf(id)} (${state.sequences.get(id).request})`));
     select.replaceChildren(h("option", { value: "all" }, "all sequences"), ...options);
     if (chosen !== "all" && !state.sequences.has(Number(chosen))) chosen = "all";
@@ -109,7 +109,7 @@ export function createTokens(store, tooltip) {
 
   /** Sequences that go on come first, then the finished ones, newest first. */
   function choose(state) {
-    if (chosen !== "all") return [Number(chosen)];
+    if (state.sequences.has(Number(chosen))) return [Number(chosen)];
     const ids = [...state.sequences.keys()];
     const alive = ids.filter((id) => state.sequences.get(id).status !== "finished").slice(0, MAX_STRIPS);
     const ended = ids.filter((id) => state.sequences.get(id).status === "finished");
@@ -119,21 +119,10 @@ export function createTokens(store, tooltip) {
   function draw({ state, links }) {
     offer(state);
     const ids = choose(state);
-    const wanted = new Set(ids);
-    for (const [id, strip] of byId) {
-      if (!wanted.has(id)) {
-        strip.root.remove();
-        byId.delete(id);
-      }
-    }
     isFresh ||= limitOf(ids.length) > lastLimit;
     const isAtEnd = view.body.scrollHeight - view.body.scrollTop - view.body.clientHeight < 24;
-    ids.forEach((id, position) => {
-      if (!byId.has(id)) byId.set(id, createStrip(id));
-      const strip = byId.get(id);
-      if (strips.children[position] !== strip.root) strips.insertBefore(strip.root, strips.children[position] ?? null);
-      strip.draw(state, links, limitOf(ids.length), isFresh);
-    });
+    arrange(strips, byId, ids, createStrip);
+    for (const id of ids) byId.get(id).draw(state, links, limitOf(ids.length), isFresh);
     if (chosen !== "all" && isAtEnd) view.body.scrollTop = view.body.scrollHeight;
     lastLimit = limitOf(ids.length);
     isFresh = false;
@@ -141,8 +130,8 @@ export function createTokens(store, tooltip) {
     setText(more, chosen === "all" && state.sequences.size > ids.length ? `and ${state.sequences.size - ids.length} more sequences` : "");
     keepReachable(strips, ".pv-token");
     setLegend(view.legend, "all", () => [
-      legendItem(THEME.labels.prompt, { swatch: "pv-key-prompt" }), legendItem(THEME.labels.generated, { swatch: "pv-key-generated" }),
-      legendItem(THEME.labels.uncomputed, { swatch: "pv-key-uncomputed" }), legendItem("a new block begins", { swatch: "pv-key-edge" }),
+      legendItem(labels.prompt, { swatch: "pv-key-prompt" }), legendItem(labels.generated, { swatch: "pv-key-generated" }),
+      legendItem(labels.uncomputed, { swatch: "pv-key-uncomputed" }), legendItem("a new block begins", { swatch: "pv-key-edge" }),
     ]);
   }
   return { root: view.root, draw };
