@@ -431,9 +431,12 @@ class Memory(RuleBasedStateMachine):
         try:
             self.carry_out(data, lambda: setattr(policy, "victims", fails))
         except PolicyError as error:
-            assert policy.name in str(error)
+            told = str(error)
+        else:
+            told = policy.name
         finally:
             vars(policy).pop("victims", None)
+        assert policy.name in told
         self.flush()
 
     def everything(self):
