@@ -30,7 +30,8 @@ SETUPS = {
     "swap": {"block_size": 4, "num_device_blocks": 27, "num_host_blocks": 40, "preemption": "swap"},
     "recompute": {"block_size": 4, "num_device_blocks": 27, "preemption": "recompute"},
     "swap, no cache": {
-        "block_size": 4, "num_device_blocks": 27, "num_host_blocks": 40, "preemption": "swap", "prefix_caching": False,
+        "block_size": 4, "num_device_blocks": 27, "num_host_blocks": 40, "preemption": "swap",
+        "prefix_caching": False,
     },
     "recompute, no cache": {"block_size": 4, "num_device_blocks": 27, "prefix_caching": False},
     "a small host": {"block_size": 4, "num_device_blocks": 27, "num_host_blocks": 9, "preemption": "swap"},
