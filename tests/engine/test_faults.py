@@ -91,8 +91,9 @@ def call_outs(engine):
 
 
 NAMES = [
-    "move", "take", "copy", "run", "decode", "sample", "detokenize", "policy victims", "policy explain", "policy add",
-    "policy remove", "host policy victims", "host policy explain", "placement", "victim", "victim explain",
+    "move", "take", "copy", "run", "decode", "sample", "detokenize", "policy victims", "policy explain",
+    "policy add", "policy remove", "host policy victims", "host policy explain", "placement", "victim",
+    "victim explain",
 ]  # fmt: skip
 
 
