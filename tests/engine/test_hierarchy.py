@@ -189,7 +189,6 @@ def test_each_request_may_choose_how_it_is_preempted(watched, model, reference):
 
 
 def test_samples_shorter_than_a_block_may_be_swapped_and_computed_again_by_turns(tiny, reference):
-    """A sample that begins again has no block at first, and may be swapped out then."""
     model = tiny("llama")
     seen = set()
     for blocks, host in [(10, 3), (11, 4), (12, 6)]:

@@ -618,3 +618,19 @@ Memory.TestCase.settings = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )
 TestMemory = pytest.mark.timeout(3600)(Memory.TestCase) if NIGHTLY else Memory.TestCase
+
+
+def test_a_sequence_without_blocks_is_in_neither_tier():
+    """As a sample that begins again, and shares nothing with its leader: its prompt is shorter than a block."""
+    manager = BlockManager(8, 4, num_host_blocks=8)
+    swapper = Swapper(manager)
+    manager.write(0, 0, 3, "prefill")
+    manager.fork(0, 1, 0)
+    swapper.swap_out("r0", [0, 1], lambda: None)
+    assert manager.sequences() == [0]
+    manager.begin()
+    manager.rollback()
+    assert manager.tier_of(1) is manager.device
+    swapper.swap_in("r0", [0, 1], lambda: None)
+    assert manager.sequences() == [0]
+    manager.check()
