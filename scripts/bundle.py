@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Write the minified copies of the dashboard's JavaScript and CSS to ``pagedviz/widgets/dist``; see its ``bundle``."""
+"""Write the minified dashboard to ``pagedviz/widgets/dist``; see ``pagedviz/widgets/bundle.py``."""
 
 import minify  # tdewolff-minify
 

@@ -16,14 +16,17 @@ from lab import Lab, chromium  # noqa: E402 - it is found through the line above
 
 CELL = """
 import pagedviz as pv
-engine = pv.Engine.from_pretrained("smollm2-135m", block_size=8, num_device_blocks=96)
+engine = pv.Engine.from_pretrained(
+    "smollm2-135m", block_size=8, num_device_blocks=32, num_host_blocks=48, preemption="swap"
+)
 session = pv.Session(engine)
 prompt = "A page table maps virtual pages to physical frames. When a process forks,"
 session.submit(prompt, n=3, seed=3, temperature=0.8, max_tokens=90)
 session.submit("Once upon a time there was a robot who", temperature=0, max_tokens=110)
+session.submit("Once upon a time there was a robot who lived", temperature=0, max_tokens=60)
 session.submit("The capital of France is", temperature=0, max_tokens=60)
 """
-STEPS = 48
+STEPS = 52
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The Triton backend: the launchers of its four kernels, and copies between the tiers. Needs triton, and a GPU to be useful.
+"""The Triton backend: the launchers of its kernels, and swaps. Needs triton, and a GPU to be useful.
 
 On a CPU the same kernels run in Triton's interpreter, slowly, if TRITON_INTERPRET=1 is in the environment
 before this module is imported (Triton reads it when it decorates a kernel).

@@ -1,7 +1,8 @@
 """Which kernels run: the table of attention backends, and why one cannot be had here.
 
 A backend is a module with the five functions of ``pagedviz_kernels.reference``: ``write_kv``, ``decode``,
-``prefill``, ``copy_blocks`` and ``swap_blocks``. To add one: such a module, and a function with its entry in ``BACKENDS``.
+``prefill``, ``copy_blocks`` and ``swap_blocks``. To add one: such a module,
+and a function with its entry in ``BACKENDS``.
 """
 
 from __future__ import annotations

@@ -29,7 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--block-sizes", type=int, nargs="+", default=[1, 16, 32], help="for equality, which runs in float32"
     )
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--workload", default="sharegpt", help="for waste: sharegpt or alpaca")
+    parser.add_argument(
+        "--workload",
+        default=None,
+        help="for waste: sharegpt or alpaca; for policies: chat, templates or scan",
+    )
+    parser.add_argument("--trace", default=None, help="for policies: a recorded run instead of a workload")
     parser.add_argument("--csv", default=None, help="also write rows with versions and p20/p50/p80 here")
     add_engine_arguments(parser)
     add_json_argument(parser)
@@ -156,6 +161,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], bench_memory.Rows]] = {
     "prefix": bench_memory.prefix,
     "swap": bench_memory.swap,
     "waste": bench_memory.waste,
+    "policies": bench_memory.policies,
 }
 
 

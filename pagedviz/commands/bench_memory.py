@@ -73,6 +73,46 @@ def waste(arguments: argparse.Namespace) -> Rows:
     from pagedviz.lab import waste_table
 
     with Console(stderr=True).status("") as status:
-        rows = [asdict(row) for row in waste_table(arguments.workload, on_progress=status.update)]
+        rows = [asdict(row) for row in waste_table(arguments.workload or "sharegpt", on_progress=status.update)]
     rounded = [{k: round(v, 2) if isinstance(v, float) else v for k, v in row.items()} for row in rows]
     return rounded, True
+
+
+def policies(arguments: argparse.Namespace) -> Rows:
+    """Prompt tokens that every eviction policy finds in device tiers of several sizes, without a model."""
+    from rich.console import Console
+
+    from pagedviz.errors import ConfigError
+    from pagedviz.lab import PREFIX_WORKLOADS, compare, longest_step, pool_sizes, recorded_requests
+    from pagedviz.trace import Trace
+
+    options: dict[str, Any] = {"block_size": arguments.block_size}
+    if arguments.trace:
+        trace = Trace.load(arguments.trace)
+        options = {
+            "block_size": trace.info.block_size,
+            "num_groups": len(trace.info.groups),
+            "max_num_batched_tokens": longest_step(trace),
+        }
+        served = {arguments.trace: recorded_requests(trace)}
+    else:
+        names = [arguments.workload] if arguments.workload else list(PREFIX_WORKLOADS)
+        if not set(names) <= set(PREFIX_WORKLOADS):
+            raise ConfigError(f"no workload {arguments.workload!r} for policies; {', '.join(PREFIX_WORKLOADS)}")
+        served = {name: PREFIX_WORKLOADS[name].requests(1000) for name in names}
+    rows: list[dict[str, Any]] = []
+    with Console(stderr=True).status("") as status:
+        for name, requests in served.items():
+            sizes = [size * options.get("num_groups", 1) for size in pool_sizes(requests, options["block_size"])]
+            found = compare(requests, sizes, on_progress=status.update, **options)
+            rows += [
+                {
+                    "workload": name,
+                    "policy": row.policy,
+                    "num_blocks": row.num_blocks,
+                    "hit_rate": round(row.hit_rate, 4),
+                    "evictions": row.evictions,
+                }
+                for row in found
+            ]
+    return rows, True

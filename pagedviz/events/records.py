@@ -145,7 +145,7 @@ class BlockAllocated(Event, frozen=True):
     sequence: int
     logical: int
     reason: str
-    """``prefill``, ``decode``, ``copy_on_write``, ``swap_out``, ``swap_in`` or ``prefix_hit`` (of the host tier)."""
+    """``prefill``, ``decode``, ``copy_on_write``, ``swap_out``, ``swap_in`` or ``prefix_hit`` (from the host)."""
 
 
 class BlockFilled(Event, frozen=True):

@@ -1,25 +1,38 @@
-"""Experiments without a model: workloads, rival allocators, and where their memory goes. Needs no torch."""
+"""Experiments without a model: workloads, rival allocators and policies. Needs no torch."""
 
 from pagedviz.lab.beside import Record, Rivals, Standing
+from pagedviz.lab.policies import Future, PolicyRow, compare, pool_sizes
+from pagedviz.lab.recorded import longest_step, recorded_requests
+from pagedviz.lab.replay import CacheReplay
 from pagedviz.lab.rivals import RIVALS, Rival
 from pagedviz.lab.saturate import WasteRow, saturate, waste_row, waste_table
 from pagedviz.lab.serving import Server
 from pagedviz.lab.waste import Holding, WasteSplit
-from pagedviz.lab.workloads import WORKLOADS, Request, Workload
+from pagedviz.lab.workloads import PREFIX_WORKLOADS, WORKLOADS, Chats, Request, TokenRequest, Workload
 
 __all__ = [
+    "PREFIX_WORKLOADS",
     "RIVALS",
     "WORKLOADS",
+    "CacheReplay",
+    "Chats",
+    "Future",
     "Holding",
+    "PolicyRow",
     "Record",
     "Request",
     "Rival",
     "Rivals",
     "Server",
     "Standing",
+    "TokenRequest",
     "WasteRow",
     "WasteSplit",
     "Workload",
+    "compare",
+    "longest_step",
+    "pool_sizes",
+    "recorded_requests",
     "saturate",
     "waste_row",
     "waste_table",

@@ -12,6 +12,9 @@ The paper (section 6.1) prints mean lengths only. What is assumed here beside th
 * a request has 1 token or more of each, and with both 2048 or fewer, OPT's limit: longer outputs are cut. That
   is one request in a thousand, so the means stay what they are.
 
+For prefix caches lengths are not enough: ``Chats`` draws requests token by token, with beginnings in common. Its
+numbers are made up, not measured: they set policies apart, and say nothing of anybody's traffic.
+
 It knows nothing of memory or time.
 """
 
@@ -84,3 +87,102 @@ WORKLOADS = {
     "sharegpt": Workload(161.31, 337.99),
     "alpaca": Workload(19.31, 58.45),
 }
+
+
+class TokenRequest(NamedTuple):
+    """A request token by token.
+
+    Attributes:
+        prompt: its tokens, 1 or more.
+        outputs: what each of its samples generated. The K and V of a last token are never stored.
+        salt: requests of different salts share nothing.
+    """
+
+    prompt: tuple[int, ...]
+    outputs: tuple[tuple[int, ...], ...] = ((),)
+    salt: str = ""
+
+    def num_computed(self, sample: int = 0) -> int:
+        """How many tokens of a sample have their K and V in memory in the end."""
+        return len(self.prompt) + max(0, len(self.outputs[sample]) - 1)
+
+    def num_blocks(self, block_size: int) -> int:
+        """How many blocks it needs at most at one time, in each group of layers."""
+        shared = len(self.prompt) // block_size
+        own = [-(-self.num_computed(sample) // block_size) - shared for sample in range(len(self.outputs))]
+        return shared + sum(own)
+
+
+@dataclass(frozen=True)
+class Chats:
+    """Chats of several turns, a few of them open at a time. Each begins with a system prompt.
+
+    A request is one turn: all that was said in its chat so far, a new question, and as output the answer. Who
+    speaks next is drawn evenly. Lengths are gamma distributed; tokens are drawn evenly from ``vocabulary``.
+
+    Attributes:
+        num_systems: how many system prompts there are. The k-th most popular one begins 1 / k^zipf as many chats
+            as the first.
+        num_open: chats that are open at a time.
+        mean_turns: of a chat; after each turn it ends with the same chance.
+        once: share of the requests that are no chat, but a document that nobody asks for again.
+        mean_system, mean_question, mean_answer, mean_document: in tokens; none is longer than a quarter of
+            ``max_model_len``.
+        max_model_len: no request has more tokens than this: a chat that would ends before.
+    """
+
+    num_systems: int = 32
+    zipf: float = 1.0
+    num_open: int = 24
+    mean_turns: float = 4.0
+    once: float = 0.0
+    mean_system: float = 200.0
+    mean_question: float = 40.0
+    mean_answer: float = 80.0
+    mean_document: float = 400.0
+    max_model_len: int = 2048
+    vocabulary: int = 32_000
+
+    def requests(self, count: int, seed: int = 0) -> tuple[TokenRequest, ...]:
+        """Draw ``count`` requests in the order in which they come; the same seed gives the same ones.
+
+        Raises:
+            ConfigError: there is no request to draw.
+        """
+        least = min(
+            count, self.num_systems, self.num_open, self.mean_turns, self.vocabulary, self.max_model_len / 4
+        )
+        if least < 1:
+            raise ConfigError("count, num_systems, num_open, mean_turns, vocabulary, max_model_len / 4: 1 or more")
+        random = np.random.default_rng(seed)
+        systems = [self._text(random, self.mean_system) for _ in range(self.num_systems)]
+        popularity = np.arange(1.0, self.num_systems + 1) ** -self.zipf
+        popularity /= popularity.sum()
+        chats: list[tuple[int, ...]] = [()] * self.num_open
+        requests = []
+        for _ in range(count):
+            answer = self._text(random, self.mean_answer)
+            if random.random() < self.once:
+                requests.append(TokenRequest(self._text(random, self.mean_document), (answer,)))
+                continue
+            place = int(random.integers(self.num_open))
+            question = self._text(random, self.mean_question)
+            said = chats[place]
+            if not said or len(said) + len(question) + len(answer) > self.max_model_len:
+                said = systems[int(random.choice(self.num_systems, p=popularity))]
+            requests.append(TokenRequest(said + question, (answer,)))
+            ends = random.random() < 1 / self.mean_turns
+            chats[place] = () if ends else said + question + answer
+        return tuple(requests)
+
+    def _text(self, random: np.random.Generator, mean: float) -> tuple[int, ...]:
+        length = int(np.clip(np.rint(random.gamma(2.0, mean / 2)), 1, self.max_model_len // 4))
+        return tuple(random.integers(self.vocabulary, size=length).tolist())
+
+
+PREFIX_WORKLOADS = {
+    "chat": Chats(),
+    "templates": Chats(num_systems=200, mean_turns=1.0),
+    "scan": Chats(once=0.3),
+}
+"""Chats; single questions to many system prompts; chats between which long documents are read once."""

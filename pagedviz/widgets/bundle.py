@@ -2,7 +2,7 @@
 
 It knows the form our modules keep (imports of ``./name.js`` at the top, names that are unique in all of them)
 and refuses anything else. The text travels to the browser with every widget, so ``make bundle`` keeps a copy in
-``dist/`` from which a minifier took what a browser does not need. The copy is used as long as it is of these sources;
+``dist/`` from which a minifier took what a browser does not need. The copy is used while it is of these sources;
 whoever edits a module sees the modules themselves. It knows nothing about what the modules do.
 """
 

@@ -164,7 +164,9 @@ class Memory(RuleBasedStateMachine):
                 owners.update(table)
                 held = [self.slots[table[i // self.size], i % self.size] for i in range(len(tokens))]
                 assert held == tokens, "a sequence no longer finds what it wrote"
-        assert [self.manager.device.pool.refcount(b) for b in range(NUM_BLOCKS)] == [owners[b] for b in range(NUM_BLOCKS)]
+        assert [self.manager.device.pool.refcount(b) for b in range(NUM_BLOCKS)] == [
+            owners[b] for b in range(NUM_BLOCKS)
+        ]
         assert self.manager.device.pool.num_free == NUM_BLOCKS - len(owners)
 
     @invariant()
