@@ -3,6 +3,7 @@
 import signal
 
 import pytest
+from driving import contents
 
 import pagedviz as pv
 from pagedviz.engine.core import EngineCore
@@ -24,10 +25,6 @@ def begin(byte_engine):
         engine.add_request("a third one that is a little longer", **greedy),
     ]
     return engine, ids
-
-
-def contents(outputs):
-    return [[(sample.token_ids, sample.text, sample.finish_reason) for sample in o.outputs] for o in outputs]
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from driving import beams_of_transformers
 
 from pagedviz.engine.beam import BeamState, Finished, advance, best
 
@@ -29,30 +30,6 @@ def run(logits_of, **rules):
     assert step.done
     found = best(state, rules["width"])
     return found, [ended[beam.tokens] for beam in found]
-
-
-def expected(model, prompt, *, width, max_tokens, eos=(), **options):
-    """Tokens, scores and beam indices of the beams that transformers finds, best first."""
-    ids = torch.tensor([prompt])
-    with torch.inference_mode():
-        out = model.generate(
-            ids,
-            attention_mask=torch.ones_like(ids),
-            num_beams=width,
-            num_return_sequences=width,
-            max_new_tokens=max_tokens,
-            do_sample=False,
-            eos_token_id=list(eos) or None,
-            pad_token_id=0,
-            output_scores=True,
-            return_dict_in_generate=True,
-            **options,
-        )
-    paths = [tuple(at for at in row if at >= 0) for row in out.beam_indices.tolist()]
-    tokens = [
-        tuple(row[: len(path)]) for row, path in zip(out.sequences[:, len(prompt) :].tolist(), paths, strict=True)
-    ]
-    return tokens, out.sequences_scores.tolist(), paths
 
 
 def check(found, expected, eos, tolerance):
@@ -132,7 +109,12 @@ def test_equals_come_in_the_order_of_transformers(new_tiny, length_penalty, earl
         table = Table(prompt, size, seed, eos, (0.5, 4.0)[seed % 2])
         options = {"length_penalty": length_penalty, "early_stopping": early_stopping}
         rules = {"width": 2 + seed % 5, "max_tokens": 1 + seed * 5 % 13, "eos": eos, **options}
-        check(run(table, **rules), expected(model, prompt, **rules, logits_processor=[table.process]), eos, 0)
+        check(
+            run(table, **rules),
+            beams_of_transformers(model, prompt, **rules, logits_processor=[table.process]),
+            eos,
+            0,
+        )
 
 
 # -- by hand ----------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from driving import beams_of_transformers
 
 import pagedviz as pv
 from pagedviz.engine.scheduler import Preemption
@@ -50,27 +51,16 @@ def searched(model):
 
     @functools.cache
     def search(prompt, eos, width, length_penalty, early_stopping):
-        ids = torch.tensor([prompt])
-        with torch.inference_mode():
-            out = model.generate(
-                ids,
-                attention_mask=torch.ones_like(ids),
-                num_beams=width,
-                num_return_sequences=width,
-                length_penalty=length_penalty,
-                early_stopping=early_stopping,
-                max_new_tokens=MAX,
-                do_sample=False,
-                eos_token_id=list(eos) or None,
-                pad_token_id=0,
-                output_scores=True,
-                return_dict_in_generate=True,
-            )
-        found = []
-        for row, path, score in zip(out.sequences, out.beam_indices, out.sequences_scores.tolist(), strict=True):
-            length = int((path >= 0).sum())
-            found.append((tuple(row[len(prompt) :][:length].tolist()), score * length**length_penalty))
-        return found
+        tokens, scores, _ = beams_of_transformers(
+            model,
+            prompt,
+            width=width,
+            max_tokens=MAX,
+            eos=eos,
+            length_penalty=length_penalty,
+            early_stopping=early_stopping,
+        )
+        return [(row, score * len(row) ** length_penalty) for row, score in zip(tokens, scores, strict=True)]
 
     return search
 

@@ -7,6 +7,7 @@ and the tokens are those of a run that nothing disturbed.
 import signal
 
 import pytest
+from driving import contents
 
 import pagedviz as pv
 from pagedviz.errors import PolicyError
@@ -40,10 +41,6 @@ def begin(byte_engine, **options):
         engine.add_request("the first prompt, again", preemption="recompute", **greedy),
     ]
     return engine, ids
-
-
-def contents(outputs):
-    return [[(sample.token_ids, sample.text, sample.finish_reason) for sample in o.outputs] for o in outputs]
 
 
 @pytest.fixture(scope="module")

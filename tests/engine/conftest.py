@@ -1,0 +1,28 @@
+"""What the engine tests share, and their neighbours on the path: importlib mode puts no test folder there."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+import pagedviz as pv
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture
+def model(tiny):
+    return tiny("llama", num_hidden_layers=1)
+
+
+@pytest.fixture
+def watched(model):
+    """``watched(**options)``: an engine and the list that its events go to."""
+
+    def make(**options):
+        engine = pv.Engine(model, **{"block_size": 4, "num_device_blocks": 64, **options})
+        events = []
+        engine.subscribe(lambda batch: events.extend(batch.events))
+        return engine, events
+
+    return make
