@@ -21,12 +21,12 @@ engine = pv.Engine.from_pretrained(
 )
 session = pv.Session(engine)
 prompt = "A page table maps virtual pages to physical frames. When a process forks,"
-session.submit(prompt, n=3, seed=3, temperature=0.8, max_tokens=90)
+session.submit(prompt, n=2, seed=3, temperature=0.8, max_tokens=90)
 session.submit("Once upon a time there was a robot who", temperature=0, max_tokens=110)
 session.submit("Once upon a time there was a robot who lived", temperature=0, max_tokens=60)
 session.submit("The capital of France is", temperature=0, max_tokens=60)
 """
-STEPS = 52
+STEPS = 46
 
 
 def main() -> None:

@@ -34,7 +34,7 @@ from pagedviz.events import (
     StepStarted,
     TokenAppended,
 )
-from pagedviz.memory import BlockManager, Swapper
+from pagedviz.memory import BlockManager, EvictionPolicy, Swapper
 
 Found = tuple[list[Scheduled], list[Draw], list[BeamDraw]]
 """What was computed, and which tokens and beams it led to."""
@@ -111,6 +111,11 @@ class EngineCore:
             cached = self.manager.reset_cache()
             self._publish()
         return cached
+
+    def change_eviction(self, eviction: str | EvictionPolicy) -> None:
+        """Let another policy decide which device blocks are evicted."""
+        with self._interrupts.held():
+            self.manager.change_eviction(eviction)
 
     # -- the step ----------------------------------------------------------------------------------------------
 
@@ -236,7 +241,6 @@ class EngineCore:
         if not request.unfinished() and request.id in self.requests:
             self.scheduler.remove(request)
             del self.requests[request.id]
-            self.counters.requests_finished += 1
             self._emit(RequestFinished(request.id, reason))
 
 

@@ -1,4 +1,4 @@
-"""What an engine has counted since it was made. Numbers only; how they are called outside is in ``describe``."""
+"""What an engine counts that its events do not say. How numbers are called outside is in ``describe``."""
 
 from __future__ import annotations
 
@@ -7,23 +7,17 @@ from dataclasses import dataclass
 
 @dataclass
 class Counters:
-    """Tokens and requests.
+    """Since the engine was made.
 
     Attributes:
         prompt_tokens: of prompts whose K and V are all in memory.
         generation_tokens: tokens that were drawn.
-        preemptions: requests whose blocks were taken away.
-        swaps: those of them that were swapped out.
-        recomputed_tokens: K and V that were given up by preemption.
-        queried_tokens: tokens of new requests that were looked for in the prefix cache.
-        hit_tokens: how many of them were found. What a request had computed itself before is in neither.
+        swaps: preempted requests that were swapped out.
+        queried_tokens: tokens of new requests that were looked for in the prefix cache; what a request had computed
+            itself before is none of them.
     """
 
     prompt_tokens: int = 0
     generation_tokens: int = 0
-    preemptions: int = 0
     swaps: int = 0
-    recomputed_tokens: int = 0
     queried_tokens: int = 0
-    hit_tokens: int = 0
-    requests_finished: int = 0

@@ -27,6 +27,7 @@ from pagedviz.engine.sampler import Sampler
 from pagedviz.errors import ConfigError, RequestError
 from pagedviz.events import EventBus, Subscriber
 from pagedviz.events.codec import EngineInfo
+from pagedviz.memory import EvictionPolicy
 from pagedviz.models import PagedModel, load
 from pagedviz.models.placement import find_device, find_dtype
 from pagedviz.trace.state import State
@@ -266,6 +267,18 @@ class Engine:
         """Give up every cached block, in both tiers; returns how many there were. Running requests keep theirs."""
         with self._turn:
             return self._core.reset_cache()
+
+    def change_eviction(self, eviction: str | EvictionPolicy) -> None:
+        """Let another policy decide from now on which cached device block goes first.
+
+        Args:
+            eviction: as the option of that name.
+
+        Raises:
+            ConfigError: there is no such policy, or the object lacks a method.
+        """
+        with self._turn:
+            self._core.change_eviction(eviction)
 
     @property
     def next_seq(self) -> int:

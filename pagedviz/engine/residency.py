@@ -85,8 +85,6 @@ class Residency:
             request.forked = False
         self._scheduler.preempt(request, RequestStatus.SWAPPED if swaps else RequestStatus.WAITING)
         request.preemptions += 1
-        self._counters.preemptions += 1
-        self._counters.recomputed_tokens += lost
 
     def _tokens_of(self, request: Request) -> int:
         """How many tokens have their K and V in the request's blocks; what its sequences share counts once."""
@@ -145,7 +143,6 @@ class Residency:
             self._emit(PrefixMissed(request.id, leader.id, missed, prefix.missed, resumed))
         if not resumed and self._manager.device.cache is not None:
             self._counters.queried_tokens += len(leader.tokens)
-            self._counters.hit_tokens += blocks * size
 
 
 def _ids(request: Request) -> Many[int]:

@@ -19,6 +19,7 @@ from pagedviz.engine.request import Request, RequestStatus, Sequence
 from pagedviz.engine.victims import make_victim_policy
 from pagedviz.errors import PolicyError
 from pagedviz.memory import BlockManager, Prefix, Trial
+from pagedviz.memory.plugin import name_of
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ class Scheduler:
         return Preemption(victim, mode, f"{reason}; {how}" if how else reason)
 
     def _choose(self, candidates: list[Request]) -> tuple[Request, str]:
-        name = getattr(self._victims, "name", type(self._victims).__name__)
+        name = name_of(self._victims)
         try:
             victim = self._victims.choose(tuple(candidates))
             why = str(self._victims.explain(victim))

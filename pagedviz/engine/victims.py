@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
 from pagedviz.engine.request import Request
-from pagedviz.errors import ConfigError
+from pagedviz.memory.plugin import check_choice
 
 
 class VictimPolicy(Protocol):
@@ -96,11 +96,5 @@ def make_victim_policy(choice: str | VictimPolicy) -> VictimPolicy:
     Raises:
         ConfigError: there is no such policy, or the object lacks a method.
     """
-    if isinstance(choice, str):
-        if choice not in VICTIMS:
-            raise ConfigError(f"victim={choice!r} is unknown; valid: {', '.join(map(repr, VICTIMS))}")
-        return VICTIMS[choice]()
-    missing = [name for name in ("choose", "explain") if not callable(getattr(choice, name, None))]
-    if missing:
-        raise ConfigError(f"victim={type(choice).__name__}: it has no method {' and '.join(missing)}")
-    return choice
+    check_choice("victim", choice, VICTIMS, ("choose", "explain"))
+    return VICTIMS[choice]() if isinstance(choice, str) else choice

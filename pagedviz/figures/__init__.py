@@ -3,7 +3,17 @@
 from pagedviz.figures.block_map import block_map
 from pagedviz.figures.memory_timeline import memory_timeline
 from pagedviz.figures.picture import picture
+from pagedviz.figures.policies import hit_rates
 from pagedviz.figures.summary import memory_summary, summary
 from pagedviz.figures.theme import Theme, theme
 
-__all__ = ["Theme", "block_map", "memory_summary", "memory_timeline", "picture", "summary", "theme"]
+__all__ = [
+    "Theme",
+    "block_map",
+    "hit_rates",
+    "memory_summary",
+    "memory_timeline",
+    "picture",
+    "summary",
+    "theme",
+]

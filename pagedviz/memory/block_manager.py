@@ -60,6 +60,7 @@ class BlockManager:
         self.block_size = block_size
         self.num_groups = num_groups
         self.emit = emit
+        self._seed = seed
         self.device = Tier("device", num_blocks, emit, eviction if caching else None, seed)
         # A plug-in object serves one tier; the other one has the default policy.
         below = eviction if isinstance(eviction, str) else "lru"
@@ -69,6 +70,7 @@ class BlockManager:
         self._tables: dict[int, list[BlockTable]] = {}
         self._swapped: set[int] = set()
         self._hashes: dict[int, list[str]] = {}
+        self._nameless: set[int] = set()
         self._undo: list[tuple[int, int, tuple[int, int] | None]] = []
 
     # -- questions -------------------------------------------------------------------------------------------
@@ -82,8 +84,8 @@ class BlockManager:
         return self.host if sequence in self._swapped else self.device
 
     def hashes(self, sequence: int) -> Sequence[str]:
-        """The names of the sequence's full blocks."""
-        return self._hashes.get(sequence, ())
+        """The names of the sequence's full blocks; none if it began before the cache was reset."""
+        return () if sequence in self._nameless else self._hashes.get(sequence, ())
 
     def sequences(self) -> list[int]:
         """The sequences that have blocks."""
@@ -159,6 +161,7 @@ class BlockManager:
             for group in range(self.num_groups):
                 block = self.device.find((group, prefix.names[logical]))
                 assert block is not None, "what was found is still there"
+                self.device.count_hit((group, prefix.names[logical]))
                 self.share(sequence, group, logical, block)
         self._hashes[sequence] = list(prefix.names[:blocks])
 
@@ -179,6 +182,8 @@ class BlockManager:
             for logical, block in enumerate(table[:blocks]):
                 self.share(child, group, logical, block)
         self._hashes[child] = self._hashes.get(parent, [])[: num_tokens // self.block_size]
+        if parent in self._nameless:
+            self._nameless.add(child)
 
     def fill(self, sequence: int, tokens: Sequence[int], computed: int, salt: str = "") -> None:
         """Name the blocks that became full: the K and V of ``tokens[:computed]`` are in memory.
@@ -190,7 +195,7 @@ class BlockManager:
         if (known + 1) * self.block_size > computed:
             return
         hashes += chained_hashes(tokens, self.block_size, computed, hashes, salt)
-        emit, cache = self.emit, self.device.cache
+        emit, cache = self.emit, None if sequence in self._nameless else self.device.cache
         for group, table in enumerate(self._tables[sequence]):
             for logical in range(known, len(hashes)):
                 block, content = table[logical], hashes[logical]
@@ -219,7 +224,7 @@ class BlockManager:
             return
         entry.born, entry.hits = below.born, below.hits
         if self.host.is_idle(below.block):
-            cache.revive(below, hit=False)
+            cache.revive(below)
         cache.unname(below)
         if self.host.pool.refcount(below.block) == 0:
             self.host.give_up(group, below.block)
@@ -227,15 +232,9 @@ class BlockManager:
     def release(self, sequence: int) -> int:
         """Take all blocks from the sequence, the last first; returns how many nobody owns any more."""
         tier, ownerless = self.tier_of(sequence), 0
-        name, drop, emit = tier.name, tier.pool.drop, self.emit
         for group, table in enumerate(self._tables.get(sequence, ())):
             for logical in range(len(table) - 1, -1, -1):
-                block = table.pop()
-                left = drop(block)
-                emit(BlockReleased(name, group, block, sequence, logical, left))
-                if left == 0:
-                    ownerless += 1
-                    tier.let_go(group, block)
+                ownerless += self.release_entry(tier, sequence, group, logical, table.pop())
         self.forget(sequence)
         return ownerless
 
@@ -252,6 +251,7 @@ class BlockManager:
         self._tables.pop(sequence, None)
         self._hashes.pop(sequence, None)
         self._swapped.discard(sequence)
+        self._nameless.discard(sequence)
         self.finder.forget(sequence)
 
     def open(self, sequence: int) -> None:
@@ -280,7 +280,11 @@ class BlockManager:
         self.device.step = self.host.step = step
 
     def reset_cache(self) -> int:
-        """Free all cached blocks and forget all names; returns how many were freed."""
+        """Free all cached blocks and forget all names; returns how many were freed.
+
+        Sequences that have blocks keep them, and name none any more: whoever resets may have changed the weights.
+        """
+        self._nameless.update(self._tables)
         cached = self.device.clear() + self.host.clear()
         self.emit(PrefixCacheReset(cached))
         return cached
@@ -291,7 +295,7 @@ class BlockManager:
         Raises:
             ConfigError: there is no such policy.
         """
-        policy = make_policy(eviction, self.device.pool.num_blocks)
+        policy = make_policy(eviction, self.device.pool.num_blocks, self._seed)
         if self.device.cache is not None:
             self.device.cache.change_policy(policy)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Protocol
 
-from pagedviz.errors import ConfigError
 from pagedviz.memory.eviction import CachedBlock
+from pagedviz.memory.plugin import check_choice
 
 
 class Placement(Protocol):
@@ -73,12 +73,7 @@ def make_placement(choice: str | Placement) -> Placement:
     """The policy of that name, or the object itself.
 
     Raises:
-        ConfigError: there is no such policy.
+        ConfigError: there is no such policy, or the object lacks a method.
     """
-    if isinstance(choice, str):
-        if choice not in PLACEMENTS:
-            raise ConfigError(f"placement={choice!r} is unknown; valid: {', '.join(map(repr, PLACEMENTS))}")
-        return PLACEMENTS[choice]()
-    if not callable(getattr(choice, "keeps", None)):
-        raise ConfigError(f"placement={type(choice).__name__}: it has no method keeps")
-    return choice
+    check_choice("placement", choice, PLACEMENTS, ("keeps", "explain"))
+    return PLACEMENTS[choice]() if isinstance(choice, str) else choice

@@ -12,6 +12,7 @@ from itertools import islice
 
 from pagedviz.errors import AuditError, PolicyError
 from pagedviz.memory.eviction import CachedBlock, EvictionPolicy, Key
+from pagedviz.memory.plugin import name_of
 
 
 class PrefixCache:
@@ -28,7 +29,7 @@ class PrefixCache:
     @property
     def policy_name(self) -> str:
         """How the policy is called."""
-        return str(getattr(self.policy, "name", type(self.policy).__name__))
+        return name_of(self.policy)
 
     @property
     def num_idle(self) -> int:
@@ -78,10 +79,9 @@ class PrefixCache:
             except BaseException as error:  # noqa: BLE001 - a plug-in may raise anything, and tables are changing
                 self._failure = error
 
-    def revive(self, entry: CachedBlock, *, hit: bool = True) -> None:
+    def revive(self, entry: CachedBlock) -> None:
         """The block may not be evicted any more: somebody owns it again, or it is about to move."""
         self._idle.remove(entry.block)
-        entry.hits += hit
         self._remove(entry, evicted=False)
 
     def victims(self, count: int) -> list[tuple[CachedBlock, str]]:

@@ -22,6 +22,7 @@ from pagedviz.events import (
 from pagedviz.memory.block_manager import BlockManager
 from pagedviz.memory.eviction import CachedBlock
 from pagedviz.memory.placement import Placement, make_placement
+from pagedviz.memory.plugin import name_of
 from pagedviz.memory.prefix import Prefix
 
 Pairs = Sequence[tuple[int, int]]
@@ -82,11 +83,9 @@ class Swapper:
         device.evict([item for item in chosen if item[0].block not in kept])
         host = manager.host
         for entry, target in zip(down, targets, strict=True):
-            assert host.cache is not None
-            named = host.cache.name(target, entry.key, entry.depth, entry.born)
-            named.hits = entry.hits
             host.pool.drop(target)
-            host.cache.retire(named, entry.used)
+            self._name_goes(entry, target)
+            host.keep(target, entry.used)
 
     def _going_down(self, chosen: list[CachedBlock]) -> list[CachedBlock]:
         """Which of these keep their content in the host tier: the last of those that the placement names."""
@@ -94,8 +93,7 @@ class Swapper:
         try:
             wanted = [entry for entry in chosen if self.placement.keeps(entry)] if room else []
         except Exception as error:
-            name = getattr(self.placement, "name", type(self.placement).__name__)
-            raise PolicyError(f"placement policy {name!r} raised {error!r}") from error
+            raise PolicyError(f"placement policy {name_of(self.placement)!r} raised {error!r}") from error
         return wanted[max(0, len(wanted) - room) :]
 
     def _host_room(self, count: int) -> None:
@@ -245,6 +243,8 @@ class Swapper:
             manager.open(sequence)
         waiting = iter(pairs)
         for logical, group, content in keys:
+            for tier in manager.tiers.values():
+                tier.count_hit((group, content))
             there = device.find((group, content))
             if there is not None:
                 manager.share(sequence, group, logical, there)

@@ -64,6 +64,18 @@ class Tier:
             self.cache.revive(entry)
         return self.pool.share(block)
 
+    def keep(self, block: int, used: int) -> None:
+        """A named block without owners is idle, and was last used in step ``used``."""
+        entry = self.cache.entry(block) if self.cache else None
+        if entry is not None and self.cache is not None:
+            self.cache.retire(entry, used)
+
+    def count_hit(self, key: Key) -> None:
+        """A request found this content; policies go by how often."""
+        entry = self.cache.find(key) if self.cache else None
+        if entry is not None:
+            entry.hits += 1
+
     def pin(self, key: Key) -> None:
         """Keep the idle block with this content, if there is one, from being evicted until ``unpin``."""
         entry = self.cache.find(key) if self.cache else None
@@ -76,7 +88,6 @@ class Tier:
         for entry in self._pinned:
             assert self.cache is not None
             if self.cache.entry(entry.block) is entry and self.pool.refcount(entry.block) == 0:
-                entry.hits -= 1
                 self.cache.retire(entry, entry.used)
         self._pinned.clear()
 

@@ -1,4 +1,4 @@
-"""Prompts that share beginnings, engines driven to their end with audits, and what transformers makes of prompts."""
+"""Prompts that share beginnings, engines driven to their end with audits, and what transformers finds."""
 
 import torch
 

@@ -107,7 +107,7 @@ def test_a_bad_eviction_policy_is_named_and_the_engine_stays_usable(watched, mod
     extra = engine.add_request([1, 2, 3], **GREEDY)
     assert engine.abort(extra)
     engine.audit()
-    engine._core.manager.change_eviction("lru")
+    engine.change_eviction("lru")
     unfinished = engine.unfinished_request_ids()
     last |= dict(zip(unfinished, drive(engine, unfinished)[0], strict=True))
     for name, prompt in zip(ids, [PROMPTS[1], PROMPTS[2], PROMPTS[5]], strict=True):

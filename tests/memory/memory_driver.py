@@ -85,7 +85,7 @@ class Driver(Model):
             announce()
             for sequence in request.sequences:
                 self.manager.release(sequence.id)
-                sequence.computed = 0
+                sequence.computed, sequence.nameless = 0, False
             self.drop(request, request.sequences[1:])
             request.status = "waiting"
         assert self.manager.device.num_available >= device_before
@@ -152,12 +152,12 @@ class Driver(Model):
                     assert self.manager.device.pool.refcount(block) == 1, "a shared block is written into"
                     assert not self.manager.device.cache or not self.manager.device.cache.entry(block)
                     content = self.value(group, request.salt, sequence.tokens, position)
-                    self.slots["device"][block, position % self.size] = content
+                    self.slots["device"][block, position % self.size] = self.weights, content
             sequence.computed += count
         for request, sequence, _ in writes:
             self.manager.fill(sequence.id, sequence.tokens, sequence.computed, request.salt)
             hashes = chained_hashes(sequence.tokens, self.size, sequence.computed, (), request.salt)
-            assert list(self.manager.hashes(sequence.id)) == hashes
+            assert list(self.manager.hashes(sequence.id)) == ([] if sequence.nameless else hashes)
             for logical, name in enumerate(hashes):
                 meant = request.salt, tuple(sequence.tokens[: (logical + 1) * self.size])
                 assert self.meaning.setdefault(name, meant) == meant

@@ -18,10 +18,11 @@ class Injected(Exception):
 
 
 class Seq:
-    """What the model knows of a sequence: its tokens, and how many of them were written."""
+    """What the model knows of a sequence: its tokens, how many were written, and if before a reset."""
 
     def __init__(self, id_, tokens):
         self.id, self.tokens, self.computed = id_, tokens, 0
+        self.nameless = False
 
     @property
     def left(self):
@@ -129,7 +130,7 @@ class Model(RuleBasedStateMachine):
                 slots = self.slots[tier]
                 for position in range(sequence.computed):
                     held = slots.get((table[position // self.size], position % self.size))
-                    assert held == self.value(group, request.salt, sequence.tokens, position)
+                    assert held[1] == self.value(group, request.salt, sequence.tokens, position)
         for name, tier in self.manager.tiers.items():
             pool, idle = tier.pool, tier.cache.idle if tier.cache else set()
             blocks = range(self.pools[name])
@@ -147,7 +148,8 @@ class Model(RuleBasedStateMachine):
                 assert entry.depth == len(tokens) - self.size
                 for offset in range(self.size):
                     expected = self.value(group, salt, tokens, entry.depth + offset)
-                    assert self.slots[name][entry.block, offset] == expected
+                    found = self.slots[name][entry.block, offset]
+                    assert found == (self.weights, expected), "nothing from before a reset has a name"
                 assert entry.born <= self.step_number
 
     @invariant()
@@ -203,4 +205,5 @@ class Model(RuleBasedStateMachine):
         assert not manager.sequences()
         assert not manager._hashes
         assert not manager._swapped
+        assert not manager._nameless
         assert not manager.finder._names

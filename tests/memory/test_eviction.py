@@ -248,10 +248,10 @@ def test_a_name_makes_a_policy(name):
 @pytest.mark.parametrize(
     ("choice", "message"),
     [
-        ("lur", r"unknown eviction policy 'lur'; valid: arc, clock, cost, .*slru$"),
+        ("lur", r"eviction='lur' is unknown; valid: 'arc', 'clock', 'cost', .*'slru'$"),
         ("belady", "needs the future: only for replays"),
         (ARC, "the class ARC"),
-        (type("Half", (), {"add": print, "victims": print})(), "a Half, lacks remove, explain"),
+        (type("Half", (), {"add": print, "victims": print})(), "a Half, which lacks remove, explain"),
     ],
 )
 def test_a_choice_that_cannot_be_had_is_refused(choice, message):

@@ -56,6 +56,7 @@ class Memory(Driver):
         self.state = State(size, dict(self.pools))
         self.slots = {"device": {}, "host": {}}
         self.requests = {}
+        self.weights = 0
         self.meaning = {}  # name of a content -> (salt, all tokens up to its end)
         self.history = [[0] * 12, [0, 1] * 6]
         self.names = self.ids = self.step_number = 0
@@ -178,7 +179,7 @@ class Memory(Driver):
         free = self.manager.device.num_available
         self.pending.append(SequenceForked(request.name, parent.id, child.id, shared))
         self.manager.fork(parent.id, child.id, shared)
-        child.computed = shared
+        child.computed, child.nameless = shared, parent.nameless and shared > 0
         request.sequences.append(child)
         assert self.manager.device.num_available == free, "sharing costs nothing"
         self.flush()
@@ -209,6 +210,10 @@ class Memory(Driver):
     def reset_cache(self):
         idle = self.manager.device.num_idle + self.manager.host.num_idle
         assert self.manager.reset_cache() == idle
+        self.weights += 1  # as if for that reason
+        for request in self.requests.values():
+            for sequence in request.sequences:
+                sequence.nameless = sequence.computed > 0
         assert not self.manager.device.names()
         assert not self.manager.host.names()
         assert self.manager.device.num_idle == self.manager.host.num_idle == 0

@@ -12,6 +12,7 @@ from importlib import import_module
 from pagedviz.errors import ConfigError
 from pagedviz.memory.eviction.base import Policy
 from pagedviz.memory.eviction.protocol import CachedBlock, EvictionPolicy, Key
+from pagedviz.memory.plugin import check_choice
 
 __all__ = ["POLICIES", "CachedBlock", "EvictionPolicy", "Key", "Policy", "make_policy"]
 
@@ -29,6 +30,7 @@ def find_policies(path: Iterable[str]) -> dict[str, type[Policy]]:
 
 
 POLICIES = find_policies(__path__)
+LIVE = {name: policy for name, policy in POLICIES.items() if policy.live}
 
 
 def make_policy(choice: str | EvictionPolicy, capacity: int, seed: int = 0) -> EvictionPolicy:
@@ -42,16 +44,7 @@ def make_policy(choice: str | EvictionPolicy, capacity: int, seed: int = 0) -> E
     Raises:
         ConfigError: there is no such policy, it needs the future, or the object lacks a method.
     """
-    if isinstance(choice, str):
-        names = ", ".join(name for name, policy in POLICIES.items() if policy.live)
-        if choice not in POLICIES:
-            raise ConfigError(f"unknown eviction policy {choice!r}; valid: {names}")
-        if not POLICIES[choice].live:
-            raise ConfigError(f"eviction policy {choice!r} needs the future: only for replays; valid: {names}")
-        return POLICIES[choice](capacity, seed)
-    if isinstance(choice, type):
-        raise ConfigError(f"the eviction policy is the class {choice.__name__}: give its name, or an object of it")
-    missing = [method for method in METHODS if not callable(getattr(choice, method, None))]
-    if missing:
-        raise ConfigError(f"the eviction policy, a {type(choice).__name__}, lacks {', '.join(missing)}")
-    return choice
+    if isinstance(choice, str) and choice in POLICIES and not POLICIES[choice].live:
+        raise ConfigError(f"eviction={choice!r} needs the future: only for replays; valid: {', '.join(LIVE)}")
+    check_choice("eviction", choice, LIVE, METHODS)
+    return LIVE[choice](capacity, seed) if isinstance(choice, str) else choice
