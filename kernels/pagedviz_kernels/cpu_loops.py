@@ -12,10 +12,14 @@ import math
 import numpy as np
 from llvmlite import ir
 from numba import njit, prange, types
+from numba.core.types import ExternalFunction
 from numba.extending import intrinsic
 
 TILE = 32
 """Tokens per tile: one tile of K and V in float32 stays in a 48 kB first-level cache up to head_dim 128."""
+
+_memcpy = ExternalFunction("memcpy", types.voidptr(types.voidptr, types.voidptr, types.intp))
+"""The C library's: with rows of some kilobytes about twice as fast as a loop."""
 
 FAST = {"reassoc", "contract", "arcp", "nsz"}
 """Let LLVM reorder sums (it cannot vectorise a dot product otherwise) but not assume away -inf and NaN."""
@@ -62,11 +66,11 @@ def copy_pairs(cache, pairs):
 
 @njit(nogil=True, cache=True, parallel=True)
 def swap_pairs(source, target, pairs):
-    """target[layer, j] = source[layer, i] for every layer and pair (i, j)."""
-    count = pairs.shape[0]
+    """target[layer, j] = source[layer, i] for every layer and pair (i, j); rows are bytes."""
+    count, size = pairs.shape[0], source.shape[2]
     for item in prange(source.shape[0] * count):
         layer, pair = item // count, item % count
-        target[layer, pairs[pair, 1]] = source[layer, pairs[pair, 0]]
+        _memcpy(target[layer, pairs[pair, 1]].ctypes, source[layer, pairs[pair, 0]].ctypes, size)
 
 
 @njit(nogil=True, cache=True)

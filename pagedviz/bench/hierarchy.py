@@ -156,14 +156,16 @@ def swap(engine: Engine, tokens: int, block_sizes: Sequence[int], rounds: int) -
         host = KVCache((lanes, pool, size, heads, dim), dtype, torch.device("cpu"), pinned=where.type == "cuda")
         transfer = Transfer(runner.kernels, device, host)
         num_bytes = device.bytes_per_block * count
-        source = torch.ones(num_bytes, dtype=torch.uint8, device=where)
-        target = torch.ones(num_bytes, dtype=torch.uint8, pin_memory=where.type == "cuda")
+        # As much memory as the pools have, taken in turn, so that neither side has its bytes in a cache.
+        turns = pool // count
+        source = torch.ones(turns, num_bytes, dtype=torch.uint8, device=where)
+        target = torch.ones(turns, num_bytes, dtype=torch.uint8, pin_memory=where.type == "cuda")
         swaps, plain = [], []
         for number in range(rounds + 1):
             pairs = list(zip(random.sample(range(pool), count), random.sample(range(pool), count), strict=True))
             copied, us = transfer.run("in" if number % 2 else "out", pairs)
             swaps.append(copied * 1e6 / max(1, us))
             began = time.perf_counter()
-            target.copy_(source)
+            target[(number + 1) % turns].copy_(source[number % turns])
             plain.append(num_bytes / (time.perf_counter() - began))
         yield SwapRow(size, num_bytes, tuple(swaps[1:]), tuple(plain[1:]))

@@ -183,6 +183,11 @@ class WritesAndCopies:
         pool = torch.zeros(2, 4, 2, 1, 16)
         backend.swap_blocks(pool, pool.clone(), torch.zeros((0, 2), dtype=torch.int64))
 
+    @pytest.mark.parametrize("pair", [(4, 0), (0, 3)])
+    def test_blocks_outside_a_pool_are_not_swapped(self, backend, pair):
+        with pytest.raises(IndexError):
+            backend.swap_blocks(torch.zeros(2, 4, 2, 1, 16), torch.zeros(2, 3, 2, 1, 16), torch.tensor([pair]))
+
     def test_pools_that_differ_are_not_swapped(self, backend):
         with pytest.raises(ValueError, match="the pools differ"):
             backend.swap_blocks(torch.zeros(2, 4, 2, 1, 16), torch.zeros(2, 4, 4, 1, 16), torch.tensor([[0, 1]]))
