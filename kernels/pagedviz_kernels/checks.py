@@ -120,3 +120,6 @@ def check_swap(source: torch.Tensor, target: torch.Tensor, pairs: torch.Tensor) 
         raise ValueError(
             f"the pools differ: {tuple(source.shape)} {source.dtype} and {tuple(target.shape)} {target.dtype}"
         )
+    sizes = [pool.shape[1] for pool in (source, target)]
+    if pairs.numel() and (pairs.min() < 0 or (pairs.amax(dim=0) >= torch.tensor(sizes)).any()):
+        raise ValueError(f"pairs name blocks outside pools of {sizes[0]} and {sizes[1]} blocks")
