@@ -34,7 +34,7 @@ def test_the_wheel_has_what_the_browser_and_the_figures_need(shipped):
     static = {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "pagedviz" / "widgets" / "static").rglob("*")
-        if path.suffix in {".js", ".css"}
+        if path.suffix in {".js", ".css", ".html"}
     }
     assert static
     assert {*static, "pagedviz/figures/theme.json"} <= set(shipped)

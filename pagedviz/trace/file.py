@@ -114,14 +114,14 @@ def read(path: str | os.PathLike[str]) -> Parts:
         raise TraceFormatError(f"{os.fspath(path)}: {error}") from error
 
 
-def write(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write a trace, gzipped if the name ends in ``.gz``; the file is there whole or not at all.
+def write(path: str | os.PathLike[str], data: bytes, what: str = "trace") -> None:
+    """Write a file whole or not at all; a trace is gzipped if the name ends in ``.gz``.
 
     Raises:
         TraceFileError: the folder is not there, or cannot be written to.
     """
     target = Path(path)
-    if target.suffix == ".gz":
+    if what == "trace" and target.suffix == ".gz":
         data = gzip.compress(data, mtime=0)  # no clock: equal traces are equal files
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
@@ -129,7 +129,7 @@ def write(path: str | os.PathLike[str], data: bytes) -> None:
             file.write(data)
         temporary.replace(target)
     except OSError as error:
-        raise TraceFileError(f"cannot write the trace {os.fspath(path)!r}: {error.strerror}") from error
+        raise TraceFileError(f"cannot write the {what} {os.fspath(path)!r}: {error.strerror}") from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)

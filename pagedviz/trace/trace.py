@@ -94,6 +94,18 @@ class Trace:
         """
         file.write(path, self.to_bytes())
 
+    def to_html(self, path: str | os.PathLike[str]) -> None:
+        """Write the run as one page: the dashboard and the trace, for any browser, without network or kernel.
+
+        Whole or not at all. Another trace file can be dropped on the page.
+
+        Raises:
+            TraceFileError: the file cannot be written.
+        """
+        from pagedviz.widgets.page import page
+
+        file.write(path, page(self.to_bytes(), self.info.model), "page")
+
     @classmethod
     def from_bytes(cls, data: bytes) -> Trace:
         """The trace that ``to_bytes`` made, or the bytes of a file, gzipped or not.
