@@ -37,6 +37,10 @@ class TruncatedTraceWarning(UserWarning):
     """A trace file ends in the middle of a line, as after a crash; all before that line was read."""
 
 
+class DamagedTraceWarning(UserWarning):
+    """A trace file is damaged; what is before the damage was read, as was asked for."""
+
+
 class AuditError(PagedvizError, AssertionError):
     """The engine's tables contradict each other, or the events: a defect in pagedviz."""
 

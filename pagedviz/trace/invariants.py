@@ -10,6 +10,9 @@ from collections.abc import Iterator
 
 from pagedviz.trace.state import State
 
+MOST_BLOCKS = 2**31 - 1
+"""Block tables on a device are int32, so a pool cannot have more."""
+
 
 def contradictions(state: State) -> Iterator[str]:
     """What is wrong with the state, one sentence each; nothing if it is sound. Holds between two batches."""
@@ -24,6 +27,8 @@ def _pools(state: State) -> Iterator[str]:
     for tier, size in state.num_blocks.items():
         if size < 0:
             yield f"the {tier} pool has {size} blocks"
+        if size > MOST_BLOCKS:
+            yield f"the {tier} pool has {size} blocks, and block tables name at most {MOST_BLOCKS}"
     for tier, held in state.blocks.items():
         size = state.num_blocks.get(tier, 0)
         for number, block in held.items():

@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from functools import cached_property
 
-from pagedviz.errors import ConfigError, TruncatedTraceWarning
+from pagedviz.errors import ConfigError, DamagedTraceWarning, TruncatedTraceWarning
 from pagedviz.events import AnyEvent, Batch
 from pagedviz.events.codec import EngineInfo
 from pagedviz.trace import file
@@ -28,15 +28,23 @@ class Trace:
         start: the state before the first event. Leave it as it is: ``state_at`` gives you your own.
         batches: what happened, one batch per step (and one per call between two steps).
         truncated: the file it was loaded from ended in the middle of a line, which is not here.
+        damage: what is wrong with the first line of the file that is not here, and where; "" if all are here.
     """
 
     def __init__(
-        self, info: EngineInfo, start: State, batches: Iterable[Batch], *, truncated: bool = False
+        self,
+        info: EngineInfo,
+        start: State,
+        batches: Iterable[Batch],
+        *,
+        truncated: bool = False,
+        damage: str = "",
     ) -> None:
         self.info = info
         self.start = start
         self.batches = tuple(batches)
         self.truncated = truncated
+        self.damage = damage
         self._replay = Replay(start, self.batches)
 
     def __repr__(self) -> str:
@@ -104,36 +112,40 @@ class Trace:
         """
         from pagedviz.widgets.page import page
 
-        file.write(path, page(self.to_bytes(), self.info.model), "page")
+        file.write(path, page(self.to_bytes(), self.info.model, self.damage), "page")
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Trace:
-        """The trace that ``to_bytes`` made, or the bytes of a file, gzipped or not.
+    def from_bytes(cls, data: bytes, *, sound_part: bool = False) -> Trace:
+        """The trace that ``to_bytes`` made, or the bytes of a file, gzipped or not; see ``load``.
 
         Raises:
             TraceFormatError: the bytes are no trace, or a damaged one.
         """
-        return cls._of(file.from_bytes(data), "the trace")
+        return cls._of(file.from_bytes(data, sound_part=sound_part), "the trace")
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Trace:
+    def load(cls, path: str | os.PathLike[str], *, sound_part: bool = False) -> Trace:
         """Read a trace file, gzipped or not.
 
         A file that was cut off is read up to its last whole line, with a ``TruncatedTraceWarning``.
+
+        Args:
+            path: the file.
+            sound_part: of a damaged file, read what is before the damage, with a ``DamagedTraceWarning``. Every
+                event is then looked at: no state of such a trace raises. ``trace.damage`` says what was wrong.
 
         Raises:
             TraceFileError: the file is not there, or cannot be read.
             TraceFormatError: it is no trace, of a newer version, or damaged; the message says where.
         """
-        return cls._of(file.read(path), os.fspath(path))
+        return cls._of(file.read(path, sound_part=sound_part), os.fspath(path))
 
     @classmethod
     def _of(cls, parts: file.Parts, name: str) -> Trace:
-        trace = cls(parts.info, parts.start, parts.batches, truncated=parts.truncated)
+        trace = cls(parts.info, parts.start, parts.batches, truncated=parts.truncated, damage=parts.damage)
         if parts.truncated:
-            warnings.warn(
-                f"{name} is cut off behind line {len(parts.batches) + 2}, in step {trace.last_step} or later",
-                TruncatedTraceWarning,
-                stacklevel=3,
-            )
+            warnings.warn(f"{name} is {parts.damage}", TruncatedTraceWarning, stacklevel=3)
+        elif parts.damage:
+            told = f"{name}: {parts.damage}; what is before it, to step {trace.last_step}, was read"
+            warnings.warn(told, DamagedTraceWarning, stacklevel=3)
         return trace
