@@ -25,6 +25,10 @@ class BackendUnavailable(PagedvizError, RuntimeError):
     """An attention backend that cannot run here; the message says why."""
 
 
+class MissingPackage(PagedvizError, ImportError):
+    """A package that an extra of ours brings is not installed; the message has the command that brings it."""
+
+
 class TraceFormatError(PagedvizError, ValueError):
     """A file that is no trace, is of a newer version, or contradicts itself; the message says where."""
 

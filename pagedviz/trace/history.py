@@ -51,6 +51,29 @@ class MemoryPoint(NamedTuple):
         return any(self[2:])
 
 
+class Meter:
+    """The memory use of a tier, kept up to date: ``after(batch)`` when the state has had the batch."""
+
+    def __init__(self, state: State, tier: str) -> None:
+        self._state, self._tier = state, tier
+        blocks = state.blocks.setdefault(tier, {})
+        self._fills = {block: state.fill(block, tier) for block, found in blocks.items() if found.holders}
+        self._used = sum(self._fills.values())
+
+    def after(self, batch: Batch) -> MemoryUse:
+        """How the tier's token slots are used after the batch."""
+        state, tier, fills = self._state, self._tier, self._fills
+        blocks = state.blocks.setdefault(tier, {})
+        for block in set(_touched(state, batch, tier)):
+            self._used -= fills.pop(block, 0)
+            if block in blocks and blocks[block].holders:
+                fills[block] = state.fill(block, tier)
+                self._used += fills[block]
+        size = state.block_size
+        cached = (len(blocks) - len(fills)) * size
+        return MemoryUse(self._used, cached, len(fills) * size - self._used, state.num_free(tier) * size)
+
+
 def memory_history(trace: Trace, tier: str = "device") -> list[MemoryPoint]:
     """One point for the start and one for every step in which anything happened, in order.
 
@@ -58,22 +81,11 @@ def memory_history(trace: Trace, tier: str = "device") -> list[MemoryPoint]:
         TraceFormatError: an event contradicts what came before.
     """
     state = trace.start.copy()
-    size = state.block_size
-    blocks = state.blocks.setdefault(tier, {})
-    fills = {block: state.fill(block, tier) for block, found in blocks.items() if found.holders}
-    used = sum(fills.values())
+    meter = Meter(state, tier)
     points = [MemoryPoint(state.step, state.memory(tier))]
     for batch in trace.batches:
         apply_batch(state, batch)
-        blocks = state.blocks.setdefault(tier, {})
-        for block in set(_touched(state, batch, tier)):
-            used -= fills.pop(block, 0)
-            if block in blocks and blocks[block].holders:
-                fills[block] = state.fill(block, tier)
-                used += fills[block]
-        cached = (len(blocks) - len(fills)) * size
-        use = MemoryUse(used, cached, len(fills) * size - used, state.num_free(tier) * size)
-        counts = _counts(batch, tier)
+        use, counts = meter.after(batch), _counts(batch, tier)
         if points[-1].step == batch.step:
             before = points.pop()
             counts = [a + b for a, b in zip(counts, before[2:], strict=True)]

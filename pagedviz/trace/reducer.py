@@ -7,6 +7,8 @@ engine's step (``State.copy`` gives keyframes).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pagedviz.errors import TraceFormatError
 from pagedviz.events import AnyEvent, Batch
 from pagedviz.trace.rules import Rule, blocks, cache, requests
@@ -15,8 +17,11 @@ from pagedviz.trace.state import State
 RULES: dict[type, Rule] = {**requests.RULES, **blocks.RULES, **cache.RULES}
 
 
-def apply_batch(state: State, batch: Batch) -> None:
-    """Fold a batch into the state.
+Look = Callable[[State, AnyEvent], None]
+
+
+def apply_batch(state: State, batch: Batch, look: Look | None = None) -> None:
+    """Fold a batch into the state; ``look(state, event)`` sees each event before it is folded in.
 
     Raises:
         TraceFormatError: an event is missing, or contradicts the state; the message gives its number.
@@ -28,6 +33,8 @@ def apply_batch(state: State, batch: Batch) -> None:
     state.step, state.t_us = batch.step, batch.t_us
     for event in batch.events:
         try:
+            if look is not None:
+                look(state, event)
             apply(state, event)
         except (KeyError, IndexError, ValueError) as error:
             reason = f"it names {error}, which does not exist" if isinstance(error, KeyError) else error

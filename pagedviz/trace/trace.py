@@ -11,6 +11,7 @@ import warnings
 from bisect import bisect_right
 from collections.abc import Iterable
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from pagedviz.errors import ConfigError, DamagedTraceWarning, TruncatedTraceWarning
 from pagedviz.events import AnyEvent, Batch
@@ -18,6 +19,9 @@ from pagedviz.events.codec import EngineInfo
 from pagedviz.trace import file
 from pagedviz.trace.replay import Replay
 from pagedviz.trace.state import State
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Trace:
@@ -113,6 +117,34 @@ class Trace:
         from pagedviz.widgets.page import page
 
         file.write(path, page(self.to_bytes(), self.info.model, self.damage), "page")
+
+    def to_perfetto(self, path: str | os.PathLike[str]) -> None:
+        """Write the run as Chrome trace events (JSON), which https://ui.perfetto.dev opens.
+
+        Whole or not at all, gzipped if the name ends in ``.gz``. ``trace/perfetto`` tells what is drawn where.
+
+        Raises:
+            TraceFileError: the file cannot be written.
+            TraceFormatError: an event contradicts what came before.
+        """
+        from pagedviz.trace.perfetto import to_json
+
+        file.write(path, to_json(self))
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """The events as a pandas DataFrame, a row each (``pip install 'pagedviz[pandas]'``).
+
+        Columns: ``seq``, ``step`` and ``t_us`` (microseconds since the engine began) as int64, ``kind`` as
+        category, then one per field that events have, in the order of ``pagedviz.events.records``. Numbers are
+        Int64, texts string, truths boolean, with ``<NA>`` where the event has no such field; lists are tuples or
+        None.
+
+        Raises:
+            MissingPackage: pandas is not installed.
+        """
+        from pagedviz.trace.dataframe import to_dataframe
+
+        return to_dataframe(self)
 
     @classmethod
     def from_bytes(cls, data: bytes, *, sound_part: bool = False) -> Trace:
