@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from pagedviz.commands.options import add_json_argument, print_json, show, version_of
+from pagedviz.commands.options import add_json_argument, load_trace, print_json, show, version_of
 from pagedviz.errors import BackendUnavailable
 
 PACKAGES = (
@@ -40,9 +40,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _trace(path: str) -> dict[str, Any]:
-    from pagedviz.trace import Trace
-
-    trace = Trace.load(path)
+    trace = load_trace(path)
     engine: dict[str, Any] = msgspec.to_builtins(trace.info)
     return {"steps": trace.num_steps, "events": trace.num_events, "truncated": trace.truncated, **engine}
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+import warnings
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pagedviz.engine import Engine
+    from pagedviz.trace import Trace
 
 
 def add_engine_arguments(parser: argparse.ArgumentParser, *, num_device_blocks: int = 256) -> None:
@@ -38,6 +41,18 @@ def make_engine(arguments: argparse.Namespace, **options: Any) -> Engine:
         *("attention", "device", "dtype"),
     )
     return Engine.from_pretrained(arguments.model, **{name: getattr(arguments, name) for name in names} | options)
+
+
+def load_trace(path: str, *, sound_part: bool = False) -> Trace:
+    """The trace in a file; what there is to warn of goes to standard error, a line each."""
+    from pagedviz.trace import Trace
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        trace = Trace.load(path, sound_part=sound_part)
+    for warning in caught:
+        print(f"pagedviz: {warning.message}", file=sys.stderr)  # noqa: T201 - this is what the command says
+    return trace
 
 
 def add_json_argument(parser: argparse.ArgumentParser) -> None:

@@ -1,6 +1,9 @@
 """The command line, with a tiny model in a folder."""
 
 import json
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -76,6 +79,82 @@ def test_view_tells_the_state_at_a_step(recorded, tmp_path, capsys):
     assert svg.read_text(encoding="utf-8").startswith("<svg")
     assert main(["view", path]) == 0
     assert "sequence 0 (r0, finished)" in capsys.readouterr().out
+
+
+@pytest.fixture
+def desk(monkeypatch, tmp_path):
+    """Somebody sits at the terminal: what the browser is asked to open."""
+    opened = []
+    monkeypatch.setattr("webbrowser.open", lambda url: opened.append(url) or True)
+    monkeypatch.setattr("pagedviz.commands.view._somebody_sits_there", lambda: True)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    return opened
+
+
+def test_view_opens_the_page_of_the_run_in_the_browser(recorded, desk, capsys):
+    path, _ = recorded
+
+    assert main(["view", path]) == 0
+
+    (url,) = desk
+    page = Path(url2pathname(urlsplit(url).path))
+    assert str(page) in capsys.readouterr().out.replace("\n", "")
+    assert page.read_bytes().startswith(b"<!doctype html>")
+
+
+@pytest.mark.parametrize(
+    "options", [["--no-open"], ["--text"], ["--step", "1"], ["--json"], ["--svg", "a"], ["--html", "a"]]
+)
+def test_view_opens_nothing_when_something_else_was_asked_for(recorded, desk, monkeypatch, tmp_path, options):
+    monkeypatch.chdir(tmp_path)
+
+    assert main(["view", recorded[0], *options]) == 0
+    assert desk == []
+
+
+def test_view_opens_nothing_where_nobody_sits(recorded, desk, monkeypatch):
+    monkeypatch.setattr("pagedviz.commands.view._somebody_sits_there", lambda: False)
+
+    assert main(["view", recorded[0]]) == 0
+    assert desk == []
+
+
+def test_view_says_when_there_is_no_browser(recorded, desk, monkeypatch, capsys):
+    monkeypatch.setattr("webbrowser.open", lambda _: False)
+
+    assert main(["view", recorded[0]]) == 0
+    assert "no browser could be opened" in capsys.readouterr().out
+
+
+def test_view_writes_the_page(recorded, tmp_path, capsys):
+    path, _ = recorded
+    page = tmp_path / "run.html"
+
+    assert main(["view", path, "--html", str(page)]) == 0
+
+    pv.Trace.load(path).to_html(tmp_path / "same.html")
+    assert page.read_bytes() == (tmp_path / "same.html").read_bytes()
+    assert f"page: {page}" in capsys.readouterr().out.replace("\n", "")
+    assert main(["view", path, "--html", "/no/such/folder/x.html"]) == 1
+    assert "cannot write the page '/no/such/folder/x.html'" in capsys.readouterr().err
+
+
+def test_view_of_a_damaged_trace(recorded, tmp_path, capsys):
+    lines = Path(recorded[0]).read_bytes().splitlines(keepends=True)
+    path = tmp_path / "damaged.pvtrace"
+    path.write_bytes(b"".join([*lines[:4], b"oops\n", *lines[5:]]))
+
+    assert main(["view", str(path)]) == 1
+    assert "damaged.pvtrace: line 5 is damaged" in capsys.readouterr().err
+    assert main(["view", str(path), "--sound-part"]) == 0
+    told = capsys.readouterr()
+    assert told.err.startswith("pagedviz: ")
+    assert "line 5 is damaged" in told.err
+    assert "sequence 0" in told.out
+    path.write_bytes(b"".join(lines)[:-5])
+    for command in ("view", "info"):
+        assert main([command, str(path)]) == 0
+        assert "damaged.pvtrace is cut off behind line" in capsys.readouterr().err
 
 
 def test_info_describes_a_trace_and_the_machine(recorded, capsys):
