@@ -23,6 +23,7 @@ _IMPORT = re.compile(r'^import\s+\{[^}]*\}\s+from\s+"\./([\w.]+)";\n', re.MULTIL
 _DECLARED = re.compile(r"^(?:export )?(?:async )?(?:const|let|class|function\*?) (\w+)", re.MULTILINE)
 _ASIDE = re.compile(r"^[ ]*/\*\*[\s\S]*?\*/\n|^[ ]*//.*\n|^[ ]+", re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=const|let|class|function|async)", re.MULTILINE)
+_EXPORTED = re.compile(r"^export default \{ render \};\nexport \{(.*)\};\n", re.MULTILINE)
 
 
 def _sources(name: str, seen: dict[str, str], root: Path) -> dict[str, str]:
@@ -58,7 +59,20 @@ def link(root: Path = STATIC, entry: str = ENTRY) -> str:
                 raise ValueError(f"{name} and {owners[declared]} both declare {declared}")
             owners[declared] = name
         parts.append(f"// {name}\n{_ASIDE.sub('', text).strip()}\n")
-    return "\n".join(parts)
+    return _enclosed("\n".join(parts))
+
+
+def _enclosed(text: str) -> str:
+    """The same module with its names inside a function, where a minifier may shorten them."""
+    found = _EXPORTED.search(text)
+    if not found:
+        return text
+    names = f"{{ render,{found[1]}}}"
+    body = text[: found.start()] + text[found.end() :]
+    return (
+        f"const {names} = (() => {{\n{body}return {names};\n}})();\n"
+        f"export default {{ render }};\nexport {{{found[1]}}};\n"
+    )
 
 
 @functools.cache

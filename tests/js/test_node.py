@@ -161,5 +161,5 @@ def test_the_rest_of_the_browsers_logic(tmp_path, streams):
         trace += encode_batch(batch)
     (tmp_path / "run.pvtrace").write_bytes(trace)
     (tmp_path / "memory.pvtrace").write_bytes(plain.eventful_trace(streams))
-    tests = ("feed.test.mjs", "words.test.mjs", "cells.test.mjs", "memory.test.mjs")
+    tests = ("feed.test.mjs", "words.test.mjs", "cells.test.mjs", "memory.test.mjs", "travel.test.mjs")
     run_node(*tests, PAGEDVIZ_CASES=tmp_path)

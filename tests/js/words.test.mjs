@@ -82,7 +82,7 @@ test("bytes may come in any pieces, and a cut-off last line is not read", () => 
 });
 
 test("what is no trace, a newer trace or a damaged one is an error of ours", () => {
-  const read = (text) => new Decoder().push(new TextEncoder().encode(text));
+  const read = (text) => new Run().push(new TextEncoder().encode(text));
   assert.throws(() => read("hello\n"), TraceError);
   assert.throws(() => read("null\n"), TraceError);
   assert.throws(() => read('{"format":"pagedviz-trace","version":3}\n'), /update pagedviz/);

@@ -16,7 +16,7 @@ const ARROW_STEPS = 3;
 const MAX_ARROWS = 64;
 
 /** One tier's canvas. */
-function createTierMap(tier, store, tooltip, getMode) {
+function createTierMap(tier, store, tooltip) {
   const speech = h("span", { class: "pv-speech", "aria-live": "polite" });
   const title = h("p", { class: "pv-note" });
   let layout = null;
@@ -91,8 +91,8 @@ function createTierMap(tier, store, tooltip, getMode) {
       fit(canvas, layout.deviceWidth / ratio, layout.deviceHeight / ratio, ratio).resetTransform();
       painter = new CellPainter(context.createImageData(layout.deviceWidth, layout.deviceHeight), layout, palette, count());
     }
-    if (isMoved || isNew) painter.draw(state, tier, getMode());
-    painter.show(context, state, tier, getMode());
+    if (isMoved || isNew) painter.draw(state, tier, store.mode);
+    painter.show(context, state, tier, store.mode);
     outline(context, layout, links, palette, ratio);
     const { cached } = useOf(state, tier);
     const held = (state.blocks.get(tier)?.size ?? 0) - cached;
@@ -180,24 +180,22 @@ function modeLegend(mode, state, isTiny) {
 
 export function createBlockMap(store, tooltip) {
   const view = panel("block-map", labels.block_map);
-  let mode = "owner";
   const select = h("select", { class: "pv-select", "aria-label": "Colour of the blocks", "data-testid": "colour-mode" },
     ...Object.keys(MODES).map((name) => h("option", { value: name }, THEME.modes[name])));
   view.head.append(h("label", { class: "pv-tool" }, "colour", select));
-  select.addEventListener("change", () => {
-    mode = select.value;
-    store.touch();
-  });
+  select.addEventListener("change", () => store.setMode(select.value));
   const arrows = h("canvas", { class: "pv-arrows", "aria-hidden": "true" });
   /** @type {Map<string, ReturnType<typeof createTierMap>>} */
   const maps = new Map();
 
   function draw(scene) {
     const { state, links } = scene;
+    const { mode } = store;
+    select.value = mode;
     const tiers = [...state.num_blocks].filter(([, count]) => count > 0).map(([tier]) => tier);
     if (tiers.join() !== [...maps.keys()].join()) {
       maps.clear();
-      for (const tier of tiers) maps.set(tier, createTierMap(tier, store, tooltip, () => mode));
+      for (const tier of tiers) maps.set(tier, createTierMap(tier, store, tooltip));
       view.body.replaceChildren(h("div", { class: "pv-tiers" }, ...[...maps.values()].map((map) => map.root), arrows));
     }
     const width = view.body.clientWidth - 16;

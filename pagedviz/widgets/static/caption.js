@@ -12,11 +12,11 @@ const TELLING = [
 const REACH = 3000;
 
 /** The latest step's most telling event. @returns {import("./run.js").Entry | null} */
-export function tellingEntry(run) {
+export function tellingEntry(run, { seq, step } = run.state) {
   let best = null;
   let bestRank = TELLING.length;
-  for (const entry of run.backwards(run.seq - REACH)) {
-    if (entry.step !== run.state.step) break;
+  for (const entry of run.backwards(seq - REACH, seq)) {
+    if (entry.step !== step) break;
     const rank = TELLING.indexOf(entry.event[0]);
     if (rank >= 0 && rank <= bestRank) [best, bestRank] = [entry, rank];
   }
@@ -29,13 +29,13 @@ export function createCaption(store, status) {
   const step = h("b", {});
   const root = h("p", { class: "pv-caption", "data-testid": "caption" }, step, words);
   const line = h("div", { class: "pv-line" }, status, root);
-  let shown = -1;
+  let shown = null;
 
   function draw({ run, state }) {
     attr(root, "aria-live", store.feed.status?.state === "running" ? "off" : "polite");
-    if (!state || shown === run.seq) return;
-    shown = run.seq;
-    const entry = tellingEntry(run);
+    if (!state || (shown?.[0] === run && shown[1] === state.seq)) return;
+    shown = [run, state.seq];
+    const entry = tellingEntry(run, state);
     setText(step, entry ? `Step ${entry.step}: ` : "");
     setText(words, entry ? describe(...Object.values(run.read(entry))) : "");
   }

@@ -43,6 +43,11 @@ export const MODES = {
     colour: (block, state) => viridis[Math.round(64 * ageShare(state.step - block.born))],
     text: (block, state) => String(state.step - block.born),
   },
+  idle: {
+    scale: "cividis", low: "held, or just let go", high: "1000 steps or more",
+    colour: (block, state) => cividis[block.idle ? Math.round(64 * ageShare(state.step - block.cached)) : 0],
+    text: (block, state) => (block.idle ? String(state.step - block.cached) : ""),
+  },
 };
 
 /**

@@ -11,7 +11,7 @@ const LISTS = new Set(["scheduled", "sequences", "prompt", "texts", "grid", "pai
 /** The trace is damaged, too new, or contradicts itself. */
 export class TraceError extends Error {}
 
-/** @typedef {{seq: number, step: number, t_us: number, events: any[][]}} Batch events are `[kind, field, ...]` */
+/** @typedef {{seq: number, step: number, t_us: number, events: any[][], line?: string}} Batch events are `[kind, field, ...]` */
 
 function isValid(name, value) {
   if (TEXTS.has(name)) return typeof value === "string";
@@ -57,6 +57,8 @@ export class Decoder {
     this.keyframe = null;
     /** @type {Map<string, string[]>} */
     this.fields = new Map();
+    /** What is wrong with the line after the last batch. @type {TraceError | null} */
+    this.error = null;
     this.line = 0;
     this.rest = "";
     this.utf8 = new TextDecoder("utf-8", { fatal: true });
@@ -64,13 +66,17 @@ export class Decoder {
 
   /**
    * @param {Uint8Array} bytes the next piece of the trace
-   * @returns {Batch[]} the batches that it completes
+   * @returns {Batch[]} the batches that it completes, up to the first damaged line; `error` says what is wrong with that
    */
   push(bytes) {
-    const lines = (this.rest + this.utf8.decode(bytes, { stream: true })).split("\n");
-    this.rest = lines.pop() ?? "";
     const batches = [];
-    for (const line of lines) this.#read(line, batches);
+    try {
+      const lines = (this.rest + this.utf8.decode(bytes, { stream: true })).split("\n");
+      this.rest = lines.pop() ?? "";
+      for (const line of lines) this.#read(line, batches);
+    } catch (error) {
+      this.error = error instanceof TraceError ? error : new TraceError(`the trace is damaged: ${error.message}`);
+    }
     return batches;
   }
 
@@ -90,7 +96,7 @@ export class Decoder {
       if (!record?.keyframe?.num_blocks) throw new TraceError(`line ${this.line} is no keyframe`);
       this.keyframe = record.keyframe;
     } else if (isBatch(record)) {
-      batches.push(record);
+      batches.push({ ...record, line });
     } else {
       throw new TraceError(`line ${this.line} is no batch of events`);
     }

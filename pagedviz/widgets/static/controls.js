@@ -39,11 +39,11 @@ export function createControls(store) {
   const place = h("span", { class: "pv-fact pv-place" });
   const root = h("header", { class: "pv-header" }, model, step, rate, place, h("span", { class: "pv-space" }), group);
 
-  function draw({ run, engine, rate: perSecond }) {
+  function draw({ state: seen, engine, rate: perSecond }) {
     const { feed } = store;
     setText(model, engine?.model ?? "pagedviz");
-    setText(step, run?.state ? `step ${run.state.step.toLocaleString("en")}` : "");
-    setText(rate, run?.state ? `${rateText(perSecond)} tok/s` : "");
+    setText(step, seen ? `step ${seen.step.toLocaleString("en")}` : "");
+    setText(rate, seen ? `${rateText(perSecond)} tok/s` : "");
     setText(place, engine ? `${engine.device}${engine.simulated ? `: device (${labels.simulated})` : ""}` : "");
     setText(status, statusText(feed));
     attr(status, "data-busy", feed.busy ? "" : null);

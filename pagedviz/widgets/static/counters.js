@@ -24,7 +24,7 @@ const SHOWN_NUMBERS = {
   evicted: ["evicted", "cached blocks given up for others", ({ state, uses }) => uses && number(state.counters.evicted)],
   swapped: ["swapped out · in", "blocks moved to the host tier, and back", ({ state }) => state.num_blocks.get("host") && `${number(state.counters.swapped_out)} · ${number(state.counters.swapped_in)}`],
   copied: ["copies", "blocks copied before a sharer wrote (copy-on-write)", ({ state }) => number(state.counters.copied)],
-  tokens: ["tokens", "tokens generated since the trace began", ({ run }) => number(run.history.generated)],
+  tokens: ["tokens", "tokens generated since the trace began", ({ run, row }) => number(run.history.at("generated", row))],
   rate: ["tokens/s", "tokens per second of engine time, over 24 steps", ({ rate }) => rateText(rate)],
 };
 

@@ -1,19 +1,27 @@
 /** The whole: lays the panels out and draws what changed, once an animation frame and only while somebody can see it. */
 import { createBlockMap } from "./block_map.js";
 import { createBlockTables } from "./block_tables.js";
+import { createBreaks } from "./breaks.js";
 import { createCaption } from "./caption.js";
 import { createControls } from "./controls.js";
 import { createCounters } from "./counters.js";
 import { Tooltip, attr, h, isDark, readPalette, toggle } from "./dom.js";
 import { labels } from "./describe.js";
 import { createEvents } from "./events.js";
+import { createExplain } from "./explain.js";
+import { createKeys } from "./keys.js";
+import { createPrefixTree } from "./prefix_tree.js";
+import { createPredict } from "./predict.js";
 import { createRequests } from "./requests.js";
+import { createScrubber } from "./scrubber.js";
 import { Store } from "./store.js";
+import { createTable } from "./table.js";
 import { createTimeline } from "./timeline.js";
 import { createTokens } from "./tokens.js";
 
 const PANELS = {
-  block_map: createBlockMap, block_tables: createBlockTables, timeline: createTimeline, requests: createRequests, tokens: createTokens, events: createEvents,
+  block_map: createBlockMap, block_tables: createBlockTables, timeline: createTimeline, requests: createRequests, prefix_tree: createPrefixTree, explain: createExplain,
+  tokens: createTokens, events: createEvents, table: createTable,
 };
 
 /** The attributes that tests and styles read. */
@@ -21,6 +29,7 @@ function markRoot(root, store) {
   const { feed, state } = store;
   attr(root, "data-step", state ? state.step : null);
   attr(root, "data-next-seq", state ? state.seq : null);
+  attr(root, "data-at", store.isLive ? "live" : store.at);
   attr(root, "data-state", feed.status?.state);
   attr(root, "data-frozen", feed.frozen ? "" : null);
 }
@@ -43,39 +52,54 @@ function watchTheme(onChange) {
  * Build a dashboard inside an element.
  * @param {HTMLElement} element
  * @param {{send: (message: object) => void, onMessage: (callback: Function) => () => void}} port
+ * @param {{panels?: string[]}} options `panels`: only these, without the rest of the dashboard but time travel
  * @returns {() => void} takes it away again
  */
-export function mount(element, port) {
-  const root = h("div", { class: "pagedviz", "data-testid": "pagedviz", "data-lm-suppress-shortcuts": "true" });
+export function mount(element, port, { panels: wanted = [] } = {}) {
+  const root = h("div", { class: "pagedviz", "data-testid": "pagedviz", "data-lm-suppress-shortcuts": "true", tabindex: "-1" });
   const store = new Store(port);
   const tooltip = new Tooltip(root);
   const controls = createControls(store);
   const caption = createCaption(store, controls.status);
   const counters = createCounters();
-  const panels = Object.entries(PANELS).map(([name, create]) => ({ name, ...create(store, tooltip) }));
+  const predict = createPredict(store);
+  const scrubber = createScrubber(store, predict);
+  const breaks = createBreaks(store);
+  const keys = createKeys(root, store, scrubber);
+  controls.root.append(breaks.root, keys.button);
+  const panels = Object.entries(PANELS).filter(([name]) => !wanted.length || wanted.includes(name)).map(([name, create]) => ({ name, ...create(store, tooltip) }));
+  for (const each of panels) each.root.hidden = each.isOff === true && !wanted.length;
   const switches = panels.map(({ name, root: panelRoot }) =>
-    toggle(labels[name], true, (isOn) => {
+    toggle(labels[name], !panelRoot.hidden, (isOn) => {
       panelRoot.hidden = !isOn;
       store.touch();
     }, { "data-panel": name }));
   const grid = h("div", { class: "pv-grid" }, ...panels.map((panel) => panel.root));
-  root.append(controls.root, caption.root, counters.root, grid, h("footer", { class: "pv-switches", role: "group", "aria-label": "Panels shown" }, "panels", ...switches));
+  const footer = h("footer", { class: "pv-switches", role: "group", "aria-label": "Panels shown" }, "panels", ...switches);
+  attr(root, "data-single", wanted.length ? "" : null);
+  for (const part of [counters.root, footer]) part.hidden = wanted.length > 0;
+  root.append(controls.root, keys.help, scrubber.root, predict.root, caption.root, counters.root, grid, footer);
   element.append(root);
 
   let palette = null;
   let frame = 0;
   let isVisible = true;
   let drawn = "";
-  let painted = -1;
+  let painted = { data: -1, view: -1 };
 
   function paint() {
     frame = 0;
     if (!root.isConnected) return;
     const { run, state } = store;
-    const rate = run?.state ? run.history.rate() : 0;
+    markRoot(root, store);
+    const row = state ? run.history.rowOf(state.step) : 0;
+    const rate = state ? run.history.rate(row) : 0;
     const engine = run?.header?.engine;
     // Buttons and status are always right; the rest is drawn where somebody can see it.
-    controls.draw({ run, engine, rate });
+    controls.draw({ state, engine, rate });
+    scrubber.draw({ run });
+    breaks.draw();
+    if (state) predict.draw();
     if (!isVisible) return;
     if (!palette) {
       palette = readPalette(root);
@@ -83,26 +107,30 @@ export function mount(element, port) {
       palette = readPalette(root);
     }
     const ratio = Math.max(1, window.devicePixelRatio || 1);
-    const isNew = painted !== store.dataVersion;
-    painted = store.dataVersion;
-    const scene = { isNew, run, state, rate, ratio, palette, links: store.links, engine };
+    const isNew = painted.view !== store.viewVersion;
+    const isLonger = painted.data !== store.dataVersion;
+    painted = { data: store.dataVersion, view: store.viewVersion };
     if (!state) return;
+    const scene = { isNew, run, state, row, rate, ratio, palette, links: store.links, engine };
     caption.draw(scene);
     counters.draw(scene);
-    for (const panel of panels) if (!panel.root.hidden && (isNew || panel.hasCursor !== false)) panel.draw(scene);
+    for (const panel of panels) {
+      const hasChanged = isNew || (panel.spansRun ? isLonger : panel.hasCursor !== false);
+      if (!panel.root.hidden && hasChanged) panel.draw(scene);
+    }
   }
   const schedule = () => {
     frame ||= requestAnimationFrame(paint);
   };
   const onChange = () => {
-    markRoot(root, store);
+    if (store.isLive) markRoot(root, store);
     const version = `${store.dataVersion}/${store.cursorVersion}`;
     if (version !== drawn) schedule();
     drawn = version;
   };
   const unsubscribe = store.subscribe(onChange);
   const repaint = () => {
-    painted = -1;
+    painted = { data: -1, view: -1 };
     schedule();
   };
   const unwatch = watchTheme(() => {
@@ -116,12 +144,11 @@ export function mount(element, port) {
     if (isVisible) repaint();
   });
   sight.observe(root);
-  // Keys pressed in here are ours: JupyterLab must not take them for its commands.
-  root.addEventListener("keydown", (event) => event.stopPropagation());
   schedule();
 
   return () => {
     cancelAnimationFrame(frame);
+    scrubber.end();
     unsubscribe();
     unwatch();
     sizes.disconnect();

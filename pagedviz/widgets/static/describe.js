@@ -34,7 +34,7 @@ export function range(first, count) {
   return count === 1 ? `${first}` : `${first}–${first + count - 1}`;
 }
 
-function list(items, limit = 6) {
+export function list(items, limit = 6) {
   if (items.length > limit) return `${items.slice(0, limit).join(", ")} and ${items.length - limit} more`;
   return items.length > 1 ? `${items.slice(0, -1).join(", ")} and ${items[items.length - 1]}` : (items[0] ?? "nobody");
 }

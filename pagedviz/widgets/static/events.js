@@ -1,4 +1,7 @@
-/** The event list: a plain sentence for each event, newest at the bottom. It follows the run unless a person has scrolled up. */
+/**
+ * The event list: a plain sentence for each event up to the step that is looked at, newest at the bottom. Choosing one goes to its
+ * step. It follows the run unless a person has scrolled up.
+ */
 import { attr, h, keepReachable, panel, pointing, setText, toggle } from "./dom.js";
 import { describe, describeEviction, labels } from "./describe.js";
 import { THEME } from "./theme.js";
@@ -29,6 +32,7 @@ export function createEvents(store) {
     textOf: () => "",
     open(row) {
       const event = eventOf(row);
+      store.go(entries.get(row.dataset.seq).step);
       if (event.kind !== "BlockEvicted") return;
       if (row.children.length > 3) row.lastChild.remove();
       else row.append(h("p", { class: "pv-why" }, describeEviction(store.state, event, run.filled(event, Number(row.dataset.seq)))));
@@ -45,7 +49,14 @@ export function createEvents(store) {
       reset();
       store.touch();
     }, { "data-family": family }));
-  view.head.append(h("span", { class: "pv-tool", role: "group", "aria-label": "Events shown" }, ...filters));
+  const search = h("input", {
+    type: "search", class: "pv-select", placeholder: "kind, block 17, B …", "aria-label": "Events whose kind or sentence has", "data-testid": "event-filter",
+    oninput: () => {
+      reset();
+      store.touch();
+    },
+  });
+  view.head.append(search, h("span", { class: "pv-tool", role: "group", "aria-label": "Events shown" }, ...filters));
 
   let next = 0;
   let isFollowing = true;
@@ -58,6 +69,16 @@ export function createEvents(store) {
     next = 0;
   };
 
+  /** Words are looked for in an event's kind and sentence, from a word's beginning; numbers and letters as a whole. */
+  const patternOf = (words) => words && new RegExp(`(^|\\W)${words.replace(/\W/g, "\\$&")}${/\d$|^\w$/.test(words) ? "(?!\\w)" : ""}`, "i");
+
+  function isWanted(entry, pattern) {
+    if (off.has(FAMILY.get(entry.event[0]))) return false;
+    if (!pattern) return true;
+    const { event, where } = run.read(entry);
+    return pattern.test(`${event.kind} ${describe(event, where)}`);
+  }
+
   function makeRow(entry) {
     const { event, where } = run.read(entry);
     entries.set(String(entry.seq), entry);
@@ -67,27 +88,39 @@ export function createEvents(store) {
     }, h("span", { class: "pv-step" }, String(entry.step)), h("span", { class: "pv-mark", "aria-hidden": "true" }), h("span", { class: "pv-sentence" }, describe(event, where)));
   }
 
+  /** The last wanted events from before number `to` down to number `from`, as rows in order. */
+  function rowsBetween(from, to, most) {
+    const found = [];
+    const pattern = patternOf(search.value.trim());
+    for (const entry of run.backwards(Math.max(from, to - MAX_SCAN), to)) {
+      if (found.length === most) break;
+      if (isWanted(entry, pattern)) found.push(entry);
+    }
+    return found.reverse().map(makeRow);
+  }
+
+  const drop = (row) => {
+    entries.delete(row.dataset.seq);
+    row.remove();
+  };
+
   function draw(scene) {
+    const { seq } = scene.state;
     if (scene.run !== run) {
       run = scene.run;
       reset();
     }
-    if (run.seq === next) return;
-    const added = [];
-    const from = Math.max(next, run.seq - MAX_SCAN);
-    for (const entry of run.backwards(from)) {
-      if (!off.has(FAMILY.get(entry.event[0]))) added.push(entry);
-      if (added.length === MAX_EVENTS) break;
-    }
-    next = run.seq;
-    list.append(...added.reverse().map(makeRow));
-    while (list.children.length > MAX_EVENTS) {
-      entries.delete(list.firstChild.dataset.seq);
-      list.firstChild.remove();
-    }
+    if (seq === next) return;
+    if (seq < next) {
+      // Rows stay where they are, for the eye and for the keyboard; older ones come before them.
+      while (list.lastChild && Number(list.lastChild.dataset.seq) >= seq) drop(list.lastChild);
+      list.prepend(...rowsBetween(0, Number(list.firstChild?.dataset.seq ?? seq), MAX_EVENTS - list.children.length));
+    } else list.append(...rowsBetween(next, seq, MAX_EVENTS));
+    next = seq;
+    while (list.children.length > MAX_EVENTS) drop(list.firstChild);
     keepReachable(list, ".pv-event");
-    if (isFollowing) list.scrollTop = list.scrollHeight;
-    setText(view.note, `${run.seq.toLocaleString("en")} so far`);
+    if (isFollowing || !store.isLive) list.scrollTop = list.scrollHeight;
+    setText(view.note, `${seq.toLocaleString("en")}${store.isLive ? " so far" : ` of ${run.seq.toLocaleString("en")}`}`);
   }
   return { root: view.root, draw, hasCursor: false };
 }

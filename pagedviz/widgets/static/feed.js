@@ -59,6 +59,11 @@ export class Feed {
     this.onChange();
   }
 
+  /** Send a message whose answer shows in the status. */
+  send(message) {
+    this.port.send(message);
+  }
+
   end() {
     clearTimeout(this.timer);
     clearTimeout(this.asking);

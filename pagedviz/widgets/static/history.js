@@ -1,7 +1,7 @@
 /** Numbers per step, kept as events come in: what the timeline draws and the token rate is made of. */
 import { memoryOf } from "./state.js";
 
-/** Whole numbers that only grow in count. */
+/** Whole numbers, as many as are set. */
 class Column {
   constructor() {
     this.data = new Float64Array(256);
@@ -31,7 +31,7 @@ const COUNTED = {
   TokenAppended: () => ["tokens", 1],
 };
 const COLUMNS = [
-  "step", "duration", "preempted", "copied", "evicted", "swapped_out", "swapped_in", "tokens", ...TIERS.flatMap((tier) => PARTS.map((part) => `${tier} ${part}`)),
+  "step", "duration", "preempted", "copied", "evicted", "swapped_out", "swapped_in", "tokens", "generated", ...TIERS.flatMap((tier) => PARTS.map((part) => `${tier} ${part}`)),
 ];
 
 /** One row a step: memory after it (`device used` and so on), and what happened in it. */
@@ -39,7 +39,8 @@ export class History {
   constructor() {
     this.length = 0;
     this.columns = Object.fromEntries(COLUMNS.map((name) => [name, new Column()]));
-    this.generated = 0;
+    /** @type {Map<string, number[]>} the rows in which an event of a kind happened */
+    this.rowsOf = new Map();
   }
 
   /** @returns {number} the value of a column in a row */
@@ -61,19 +62,35 @@ export class History {
 
   /** Count an event of the latest step. @param {{kind: string}} event */
   count(event) {
+    const row = this.length - 1;
+    const rows = this.rowsOf.get(event.kind) ?? this.rowsOf.set(event.kind, []).get(event.kind);
+    if (rows.at(-1) !== row) rows.push(row);
     const [name, value] = COUNTED[event.kind]?.(event) ?? [];
     if (!name) return;
-    const row = this.length - 1;
     this.columns[name].set(row, this.at(name, row) + value);
-    if (name === "tokens") this.generated += 1;
+    if (name === "tokens") this.columns.generated.set(row, this.at("generated", row) + 1);
   }
 
   /** Begin the row of a step, unless it is the latest one already. */
   begin(step) {
-    if (this.length && this.at("step", this.length - 1) === step) return;
+    const last = this.length - 1;
+    if (this.length && this.at("step", last) === step) return;
     for (const name of COLUMNS) this.columns[name].set(this.length, 0);
     this.columns.step.set(this.length, step);
+    this.columns.generated.set(this.length, this.length ? this.at("generated", last) : 0);
     this.length += 1;
+  }
+
+  /** Forget the rows of steps after `step`. */
+  cut(step) {
+    while (this.length > 1 && this.at("step", this.length - 1) > step) this.length -= 1;
+    for (const rows of this.rowsOf.values()) while (rows.at(-1) >= this.length) rows.pop();
+  }
+
+  /** The nearest step before or after `step` in which an event of the kind happened. @returns {number | null} */
+  stepWith(kind, step, direction) {
+    const steps = (this.rowsOf.get(kind) ?? []).map((row) => this.at("step", row));
+    return (direction > 0 ? steps.find((at) => at > step) : steps.findLast((at) => at < step)) ?? null;
   }
 
   /** Memory after the latest step. */

@@ -8,9 +8,9 @@ const MAX_LANES = 24;
 const STEPS = 40;
 const letter = (what) => what[0].toUpperCase();
 
-function statusOf({ status, reason }, lane) {
+function statusOf({ status, reason }, lane, step) {
   if (status === "finished") return `finished: ${reason}`;
-  return status === "preempted" ? "preempted, waiting" : labels[lane.at(-1)?.[1]] ?? status;
+  return status === "preempted" ? "preempted, waiting" : labels[lane.findLast(([since]) => since <= step)?.[1]] ?? status;
 }
 
 /** Everything about one request; one fact a line. */
@@ -18,7 +18,7 @@ export function describeRequest(state, lanes, name, to = state.step) {
   const request = state.requests.get(name);
   if (!request) return "";
   const lane = lanes.byRequest.get(name) ?? [];
-  const lines = [`Request ${name} (${request.sequences.map(letterOf).join(", ")}): ${statusOf(request, lane)}`];
+  const lines = [`Request ${name} (${request.sequences.map(letterOf).join(", ")}): ${statusOf(request, lane, state.step)}`];
   for (const [first, steps, what] of piecesOf(lane, 0, to).slice(-8)) if (what) lines.push(`${steps > 1 ? "steps" : "step"} ${range(first, steps)}: ${labels[what]}`);
   if (request.preemptions) lines.push(`preempted ${plural(request.preemptions, "time")}`);
   return lines.join("\n");
@@ -31,8 +31,8 @@ function createLane(request) {
     h("span", { class: "pv-lane-name" }, badge(request.sequences[0]), ` ${request.name}`), track, status);
   let shown = "";
 
-  function draw(found, lane, from, to) {
-    setText(status, statusOf(found, lane));
+  function draw(found, lane, from, to, step) {
+    setText(status, statusOf(found, lane, step));
     const pieces = piecesOf(lane, from, to);
     if (shown === (shown = pieces.join())) return;
     track.replaceChildren(...pieces.map(([, steps, what]) => {
@@ -59,12 +59,12 @@ export function createRequests(store, tooltip) {
 
   function draw({ run: { lanes }, state }) {
     const all = [...state.requests.values()];
-    const open = all.filter(({ name }) => lanes.open.has(name)).slice(0, MAX_LANES);
+    const open = all.filter(({ status }) => status !== "finished").slice(0, MAX_LANES);
     const ended = all.filter(({ status }) => status === "finished");
     const wanted = [...open, ...ended.reverse().slice(0, MAX_LANES - open.length)];
     const from = Math.max(0, state.step - STEPS + 1);
     arrange(rows, byName, wanted.map(({ name }) => name), (_, at) => createLane(wanted[at]));
-    for (const request of wanted) byName.get(request.name).draw(request, lanes.byRequest.get(request.name) ?? [], from, Math.max(state.step, STEPS - 1));
+    for (const request of wanted) byName.get(request.name).draw(request, lanes.byRequest.get(request.name) ?? [], from, Math.max(state.step, STEPS - 1), state.step);
     keepReachable(rows, ".pv-lane");
     setText(more, all.length > wanted.length ? `and ${all.length - wanted.length} more requests` : "");
     setText(view.note, all.length ? `steps ${range(from, state.step - from + 1)}` : "No request yet.");

@@ -1,11 +1,13 @@
 /**
- * One run in the browser: its header, all its events, the state after the last of them, numbers per step. It grows batch by
- * batch, from a live engine or a file. Knows nothing of ports, cursors or drawing.
+ * One run in the browser: its header, all its events, numbers per step, the state after the last event and, by replay, after any
+ * step. It grows batch by batch, from a live engine or a file. Knows nothing of ports, cursors or drawing.
  */
 import { Decoder, TraceError, named } from "./codec.js";
 import { History } from "./history.js";
 import { contextOf } from "./describe.js";
+import { Keyframes } from "./keyframes.js";
 import { Lanes } from "./lanes.js";
+import { Prefixes } from "./prefixes.js";
 import { apply } from "./rules.js";
 import { stateFrom } from "./state.js";
 
@@ -13,25 +15,39 @@ import { stateFrom } from "./state.js";
 
 /** @typedef {{seq: number, step: number, event: any[]}} Entry one event with its place */
 
+/** Batches whose events stay parsed: those that panels go through again and again. */
+const MAX_PARSED = 512;
+
 export class Run {
   constructor() {
     this.decoder = new Decoder();
     this.history = new History();
-    /** @type {import("./state.js").State | null} */
+    /** @type {import("./state.js").State | null} the state after the last event */
     this.state = null;
-    /** @type {Batch[]} */
+    /** Where events are; the text of a line takes a third of the room that its events take. @type {Batch[]} */
     this.batches = [];
+    /** @type {Map<Batch, any[][]>} */
+    this.parsed = new Map();
     /** What a sentence must know of an event's moment, by the event's number. */
     this.contexts = new Map();
+    this.prefixes = new Prefixes();
   }
 
   get header() {
     return this.decoder.header;
   }
 
-  /** The next event's number. */
+  /** The number of the event after the last one. */
   get seq() {
     return this.state ? this.state.seq : 0;
+  }
+
+  get firstStep() {
+    return this.history.at("step", 0);
+  }
+
+  get lastStep() {
+    return this.state.step;
   }
 
   /** Read the next bytes of the trace and bring the state up to date; throws TraceError. */
@@ -41,40 +57,108 @@ export class Run {
       this.state = stateFrom(this.decoder.keyframe);
       this.history.begin(this.state.step);
       this.history.end(this.state);
+      this.keyframes = new Keyframes(this.state);
       this.lanes = new Lanes(this.state);
     }
     for (const batch of batches) this.applyBatch(batch);
+    if (this.decoder.error) throw this.decoder.error;
   }
 
-  /** @param {Batch} batch */
+  /** Add a batch. If it contradicts what came before, the run stays as it was and TraceError says why. @param {Batch} batch */
   applyBatch(batch) {
     const { state, history } = this;
     if (batch.seq > state.seq) throw new TraceError(`events ${state.seq} to ${batch.seq - 1} are missing before step ${batch.step}`);
     if (batch.seq < state.seq) throw new TraceError(`event ${batch.seq} of step ${batch.step} comes twice`);
-    state.step = batch.step;
-    state.t_us = batch.t_us;
     history.begin(batch.step);
-    for (const array of batch.events) {
-      try {
-        const event = named(array, this.decoder.fields);
+    try {
+      this.#fold(state, batch, batch.events, (event) => {
         const context = contextOf(state, event);
         if (context) this.contexts.set(state.seq, context);
         this.lanes.before(state, event);
-        apply(state, event);
-        history.count(event);
-      } catch (error) {
-        throw new TraceError(`event ${state.seq} in step ${batch.step} contradicts what came before: ${error.message} (${JSON.stringify(array).slice(0, 200)})`);
-      }
-      state.seq += 1;
+        this.prefixes.before(state, event);
+      }, (event) => history.count(event));
+    } catch (error) {
+      this.state = this.#after(this.batches.length);
+      history.cut(this.state.step);
+      throw error;
     }
     history.end(state);
     this.lanes.end(state);
-    this.batches.push(batch);
+    this.batches.push({ ...batch, events: batch.line ? null : batch.events });
+    this.keyframes.offer(this.batches.length, state);
+  }
+
+  #fold(state, { step, t_us }, events, before = () => {}, after = before) {
+    Object.assign(state, { step, t_us });
+    for (const array of events) {
+      try {
+        const event = named(array, this.decoder.fields);
+        before(event);
+        apply(state, event);
+        after(event);
+      } catch (error) {
+        throw new TraceError(`event ${state.seq} in step ${step} contradicts what came before: ${error.message} (${JSON.stringify(array).slice(0, 200)})`);
+      }
+      state.seq += 1;
+    }
+  }
+
+  // -- looking back ------------------------------------------------------------------------------------------
+
+  /**
+   * The state when `step` was over and before the next began, as `trace.state_at` gives it.
+   * @param {{count: number, state: object} | null} near a state that may be used up if it is on the way
+   * @returns {{count: number, state: import("./state.js").State}} it belongs to the caller
+   */
+  stateAt(step, near = null) {
+    const count = this.#firstAfter(step);
+    return { count, state: this.#after(count, near) };
+  }
+
+  #after(count, near = null) {
+    let [at, state] = near && near.count <= count && near.count > count - 64 ? [near.count, near.state] : this.keyframes.before(count);
+    for (; at < count; at++) this.#fold(state, this.batches[at], this.eventsOf(at));
+    return state;
+  }
+
+  /** How many batches belong to steps up to `step`. */
+  #firstAfter(step) {
+    let low = 0;
+    let high = this.batches.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.batches[middle].step <= step) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  // -- events ------------------------------------------------------------------------------------------------
+
+  /** A batch's events, `[kind, field, ...]` each. */
+  eventsOf(index) {
+    const batch = this.batches[index];
+    if (batch.events) return batch.events;
+    const { parsed } = this;
+    if (!parsed.has(batch)) {
+      if (parsed.size >= MAX_PARSED) parsed.delete(parsed.keys().next().value);
+      parsed.set(batch, JSON.parse(batch.line).events);
+    }
+    return parsed.get(batch);
   }
 
   /** An event by field names, with what its sentence needs. */
   read({ seq, step, event }) {
     return { event: named(event, this.decoder.fields), where: { step, block_size: this.state.block_size, context: this.contexts.get(seq) } };
+  }
+
+  /** All events of a step, in order. @returns {Entry[]} */
+  eventsIn(step) {
+    const entries = [];
+    for (let b = this.#firstAfter(step - 1); b < this.batches.length && this.batches[b].step === step; b++) {
+      this.eventsOf(b).forEach((event, i) => entries.push({ seq: this.batches[b].seq + i, step, event }));
+    }
+    return entries;
   }
 
   /** The event that named the content of an evicted block: the last BlockFilled of its hash before event `seq`. */
@@ -88,15 +172,18 @@ export class Run {
   }
 
   /**
-   * Events from the latest backwards, from before number `to` down to number `from`.
+   * Events backwards, from before number `to` down to number `from`.
    * @returns {Generator<Entry>}
    */
-  *backwards(from = 0, to = Infinity) {
-    for (let b = this.batches.length - 1; b >= 0; b--) {
-      const { seq, step, events } = this.batches[b];
-      for (let i = events.length - 1; i >= 0; i--) {
+  *backwards(from = 0, to = this.seq) {
+    let b = this.batches.length - 1;
+    while (b >= 0 && this.batches[b].seq >= to) b -= 1;
+    for (; b >= 0; b--) {
+      const { seq, step } = this.batches[b];
+      const events = this.eventsOf(b);
+      for (let i = Math.min(events.length, to - seq) - 1; i >= 0; i--) {
         if (seq + i < from) return;
-        if (seq + i < to) yield { seq: seq + i, step, event: events[i] };
+        yield { seq: seq + i, step, event: events[i] };
       }
     }
   }

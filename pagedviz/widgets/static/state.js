@@ -45,6 +45,22 @@ export function stateFrom(keyframe) {
   return state;
 }
 
+/** A state that later changes to this one leave alone. @param {State} state @returns {State} */
+export function copyState(state) {
+  const mapped = (map, convert) => new Map([...map].map(([key, value]) => [key, convert(value)]));
+  return {
+    ...state,
+    num_blocks: new Map(state.num_blocks),
+    requests: mapped(state.requests, (r) => ({ ...r, sequences: [...r.sequences] })),
+    sequences: mapped(state.sequences, (s) => ({ ...s, tokens: s.tokens.slice(), texts: s.texts.slice(), tables: mapped(s.tables, (table) => table.slice()) })),
+    blocks: mapped(state.blocks, (held) => mapped(held, (b) => ({ ...b, holders: b.holders.slice() }))),
+    counters: { ...state.counters },
+    scheduled: state.scheduled.slice(),
+    evicted: mapped(state.evicted, (gone) => new Map(gone)),
+    use: mapped(state.use, (use) => ({ ...use })),
+  };
+}
+
 /** The state as Python writes it: what `msgspec.json.encode(state)` gives, parsed. */
 export function stateToJSON({ use, ...state }) {
   const object = (map, convert = (value) => value) => Object.fromEntries([...map].map(([key, value]) => [key, convert(value)]));

@@ -1,12 +1,12 @@
 /**
- * What all panels look at: the run, and one cursor. A cursor is what a person points at: a block, an entry of a block table, or a
- * token, at a step (null: the latest). Pointing passes; a pin stays.
+ * What all panels look at: the run, the step at which a person looks (null: live, the latest), and one cursor: a block, an entry of a
+ * block table, or a token. Pointing passes; a pin stays. Looking back never stops the engine.
  */
 import { Feed } from "./feed.js";
 import { blockOf } from "./state.js";
 
 /**
- * @typedef {{step?: number | null, tier?: string, block?: number, sequence?: number, logical?: number, group?: number,
+ * @typedef {{tier?: string, block?: number, sequence?: number, logical?: number, group?: number,
  *   token?: number, request?: string}} Cursor
  * @typedef {{blocks: Set<string>, entries: Set<string>, tokens: Map<number, [number, number][]>, token: string | null,
  *   first: {tier: string, block: number} | null}} Links
@@ -68,15 +68,22 @@ export class Store {
   constructor(port) {
     /** @type {Set<() => void>} */
     this.listeners = new Set();
-    /** Grows with every change of the data, and of the cursor: what a panel compares to know if it must draw. */
+    /** They grow with every change: of the run, of what is seen of it, of the cursor. A panel compares them to know if it must draw. */
     this.dataVersion = 0;
+    this.viewVersion = 0;
     this.cursorVersion = 0;
+    /** The step that is looked at, null for the latest. @type {number | null} */
+    this.at = null;
+    this.past = null;
+    /** How blocks are coloured, one of MODES. */
+    this.mode = "owner";
     /** @type {Cursor | null} */
     this.hovered = null;
     /** @type {Cursor | null} */
     this.pinned = null;
     this.feed = new Feed(port, () => {
       this.dataVersion += 1;
+      if (this.at === null || this.past?.run !== this.run) this.viewVersion += 1;
       this.#tell();
     });
   }
@@ -85,8 +92,46 @@ export class Store {
     return this.feed.run;
   }
 
+  get isLive() {
+    return this.at === null;
+  }
+
+  /** The state at the step that is looked at. */
   get state() {
-    return this.feed.run?.state ?? null;
+    const { run, at } = this;
+    if (!run?.state || at === null) return run?.state ?? null;
+    if (this.past?.run !== run || this.past.at !== at) {
+      const near = this.past?.run === run ? this.past : null;
+      this.past = { run, at, ...run.stateAt(at, near) };
+    }
+    return this.past.state;
+  }
+
+  /** The step that is looked at. */
+  get step() {
+    return this.at ?? this.run?.state?.step ?? 0;
+  }
+
+  /** Look at a step: the nearest there is. The last one, and null, is live. @param {number | null} step */
+  go(step) {
+    const { run } = this;
+    if (!run?.state) return;
+    const at = step === null || step >= run.lastStep ? null : Math.max(run.firstStep, Math.round(step));
+    if (at === this.at) return;
+    this.at = at;
+    this.touch();
+  }
+
+  /** Look at the nearest step before (-1) or after (1) this one in which an event of the kind happened; false if there is none. */
+  goToNext(kind, direction) {
+    const step = this.run?.history.stepWith(kind, this.step, direction) ?? null;
+    if (step !== null) this.go(step);
+    return step !== null;
+  }
+
+  setMode(mode) {
+    this.mode = mode;
+    this.touch();
   }
 
   /** @returns {Cursor | null} what is pointed at, or else what is pinned */
@@ -95,7 +140,7 @@ export class Store {
   }
 
   get links() {
-    const key = `${this.dataVersion}/${this.cursorVersion}`;
+    const key = `${this.viewVersion}/${this.cursorVersion}`;
     if (this.linksKey !== key) {
       this.linksKey = key;
       this.lastLinks = linksOf(this.state, this.cursor);
@@ -127,6 +172,7 @@ export class Store {
   /** Say that panels must draw again, for a reason of their own (a colour mode, a filter). */
   touch() {
     this.dataVersion += 1;
+    this.viewVersion += 1;
     this.#tell();
   }
 

@@ -1,4 +1,7 @@
-/** Memory over steps: token slots stacked as used, waste, cached and free, a band for each tier, with marks for what happened. */
+/**
+ * Memory over steps: token slots stacked as used, waste, cached and free, a band for each tier, with marks for what happened and a line
+ * at the step that is looked at. A click goes to a step, a drag shows only a part of the run.
+ */
 import { attr, css, fit, h, legendItem, mix, panel, parseHex, setLegend, setText, toggle } from "./dom.js";
 import { labels, plural } from "./describe.js";
 import { memoryOf } from "./state.js";
@@ -21,9 +24,9 @@ export function ticksOf(top, parts = 4) {
 }
 
 /** What the axis must reach to show all that was ever taken, with room above it: few blocks in a large pool are still seen. */
-function topOf(history, tier, blockSize) {
+function topOf(history, [from, to], tier, blockSize) {
   let peak = 4 * blockSize;
-  for (let at = 0; at < history.length; at++) peak = Math.max(peak, STACK.reduce((sum, part) => sum + history.at(`${tier} ${part}`, at), 0));
+  for (let at = from; at <= to; at++) peak = Math.max(peak, STACK.reduce((sum, part) => sum + history.at(`${tier} ${part}`, at), 0));
   return Math.ceil((1.25 * peak) / blockSize) * blockSize;
 }
 
@@ -59,6 +62,16 @@ export function createTimeline(store, tooltip) {
   let scale = null;
   let row = null;
   let scene = null;
+  /** The steps shown, null for all of them; and where a drag began. */
+  let brush = null;
+  let pressed = null;
+  const all = h("button", { type: "button", class: "pv-button", "data-testid": "timeline-all", hidden: true, onclick: () => show(null) }, "all steps");
+  view.head.append(all);
+  const show = (range) => {
+    brush = range;
+    all.hidden = !range;
+    store.touch();
+  };
 
   const textOf = ({ history, state }, at) => {
     const lines = [`Step ${history.at("step", at)}`];
@@ -82,17 +95,32 @@ export function createTimeline(store, tooltip) {
     tooltip.hide();
     if (scene) draw(scene);
   };
+  const stepAt = (event) => Math.round(scale.step(event.clientX - canvas.getBoundingClientRect().left));
   const canvas = h("canvas", {
     class: "pv-chart", role: "img", tabindex: "0", onpointerleave: leave, onblur: leave,
     onpointermove(event) {
-      if (scale) point(store.run.history.rowOf(Math.round(scale.step(event.clientX - canvas.getBoundingClientRect().left))));
+      if (scale) point(store.run.history.rowOf(stepAt(event)));
     },
+    onpointerdown(event) {
+      pressed = scale && stepAt(event);
+      canvas.setPointerCapture(event.pointerId);
+    },
+    onpointerup(event) {
+      if (pressed === null) return;
+      const [from, to] = [pressed, stepAt(event)].sort((a, b) => a - b);
+      pressed = null;
+      if (Math.abs(scale.x(to) - scale.x(from)) < 5) store.go(from);
+      else show([from, to]);
+    },
+    ondblclick: () => show(null),
     onkeydown(event) {
       const last = (store.run?.history.length ?? 0) - 1;
       const move = { ArrowLeft: (row ?? last + 1) - 1, ArrowRight: (row ?? last) + 1, Home: 0, End: last }[event.key];
-      if (!scale || move === undefined) return;
+      const isChosen = event.key === "Enter" && row !== null;
+      if (!scale || event.shiftKey || (move === undefined && !isChosen)) return;
       event.preventDefault();
       event.stopPropagation();
+      if (isChosen) return store.go(store.run.history.at("step", row));
       point(Math.min(last, Math.max(0, move)));
     },
   });
@@ -105,8 +133,9 @@ export function createTimeline(store, tooltip) {
     const height = view.body.clientHeight - 16;
     if (width < 80 || height < 120) return;
     const context = fit(canvas, width, height, ratio);
-    const firstStep = history.at("step", 0);
-    const lastStep = Math.max(firstStep + 20, history.at("step", history.length - 1));
+    const firstStep = Math.max(history.at("step", 0), brush?.[0] ?? 0);
+    const lastStep = brush ? Math.max(firstStep + 1, brush[1]) : Math.max(firstStep + 20, history.at("step", history.length - 1));
+    const rows = [history.rowOf(firstStep), history.rowOf(lastStep)];
     const across = width - PAD.left - PAD.right;
     scale = {
       x: (step) => PAD.left + (across * (step - firstStep)) / (lastStep - firstStep),
@@ -118,15 +147,16 @@ export function createTimeline(store, tooltip) {
     let top = PAD.top;
     for (const [tier, count] of tiers) {
       const pool = count * state.block_size;
-      const total = isWhole ? pool : Math.min(pool, topOf(history, tier, state.block_size));
+      const total = isWhole ? pool : Math.min(pool, topOf(history, rows, tier, state.block_size));
       const band = { tier, total, top, height: tiers.length === 1 ? down : down * (tier === "device" ? 0.65 : 0.35) };
       band.y = (slots) => band.top + band.height * (1 - slots / total);
       axis(context, palette, band, across, tiers.length > 1);
-      areas(context, history, palette, ratio, band);
+      areas(context, history, rows, palette, ratio, band);
       top += band.height + PAD.between;
     }
     steps(context, palette, across, height - PAD.bottom, firstStep, lastStep);
-    marks(context, history, palette);
+    marks(context, history, rows, palette);
+    if (!store.isLive) here(context, palette, height - PAD.bottom);
     if (row !== null && row < history.length) {
       context.strokeStyle = css(palette.text);
       context.strokeRect(scale.x(history.at("step", row)), PAD.top, 0, height - PAD.top - PAD.bottom);
@@ -177,11 +207,11 @@ export function createTimeline(store, tooltip) {
   }
 
   /** Every step is a stair; with more steps than pixels, the last of a pixel counts. */
-  function areas(context, history, palette, ratio, { tier, y }) {
+  function areas(context, history, [from, to], palette, ratio, { tier, y }) {
     const points = [];
-    const stride = Math.max(1, Math.floor(history.length / 2400));
-    for (let at = 0; at < history.length; at += stride) {
-      const next = Math.min(history.length - 1, at + stride);
+    const stride = Math.max(1, Math.floor((to - from) / 2400));
+    for (let at = from; at <= to; at += stride) {
+      const next = Math.min(to, at + stride);
       points.push([at, scale.x(history.at("step", at)), scale.x(history.at("step", next)), 0]);
     }
     for (const part of STACK) {
@@ -200,13 +230,24 @@ export function createTimeline(store, tooltip) {
     }
   }
 
-  function marks(context, history, palette) {
+  /** The step that is looked at. */
+  function here(context, palette, bottom) {
+    const x = scale.x(store.at);
+    if (x < PAD.left) return;
+    context.lineWidth = 2;
+    context.strokeStyle = context.fillStyle = css(palette.text);
+    context.strokeRect(x, PAD.top - 6, 0, bottom - PAD.top + 6);
+    context.fillRect(x - 4, PAD.top - 9, 8, 5);
+    context.lineWidth = 1;
+  }
+
+  function marks(context, history, [from, to], palette) {
     context.textAlign = "center";
     context.textBaseline = "middle";
     context.fillStyle = css(palette.text);
     Object.entries(MARKS).forEach(([name, [sign]], i) => {
       let last = -10;
-      for (let at = 0; at < history.length; at++) {
+      for (let at = from; at <= to; at++) {
         const x = scale.x(history.at("step", at));
         if (!history.at(name, at) || x - last < 3) continue;
         last = x;
@@ -214,5 +255,5 @@ export function createTimeline(store, tooltip) {
       }
     });
   }
-  return { root: view.root, draw, hasCursor: false };
+  return { root: view.root, draw, hasCursor: false, spansRun: true };
 }

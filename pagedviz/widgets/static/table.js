@@ -1,0 +1,62 @@
+/** The state as a real table, for screen readers and for copying; and the Python that leads to what is selected. */
+import { h, panel, setText } from "./dom.js";
+import { labels, letterOf, visible } from "./describe.js";
+
+const MAX_ROWS = 200;
+
+const nameOfState = (block) => (!block.holders.length ? "cached" : block.holders.length > 1 ? "shared" : "held");
+
+/** name -> [columns, rows of a state] */
+const TABLES = {
+  sequences: [["sequence", "request", "status", "tokens", "computed", "block table"], (state) => [...state.sequences.values()].map((s) => [
+    letterOf(s.id), s.request, s.status, s.tokens.length, s.computed, [...s.tables.values()].map((t) => t.map(([tier, id]) => (tier === "host" ? `h${id}` : id)).join(" ")).join(" | "),
+  ])],
+  blocks: [["tier", "block", "state", "holders", "reference count", "fill", "born", "content"], (state) => [...state.blocks].flatMap(([tier, held]) => [...held].map(([id, b]) => [
+    tier, id, nameOfState(b), b.holders.map(([sequence, logical]) => `${letterOf(sequence)}:${logical}`).join(" "), b.holders.length, b.fill, b.born, b.hash,
+  ]))],
+  requests: [["request", "status", "sequences", "prompt tokens", "at most", "preemptions", "reason"], (state) => [...state.requests.values()].map((r) => [
+    r.name, r.status, r.sequences.map(letterOf).join(" "), r.num_prompt, r.max_tokens, r.preemptions, r.reason,
+  ])],
+  counters: [["what", "how many"], (state) => Object.entries(state.counters)],
+};
+
+/** Python that reaches what the cursor points at, or the state itself. */
+export function pythonFor(step, cursor) {
+  const at = `trace.state_at(${step})`;
+  if (cursor?.block !== undefined) return `${at}.block(${cursor.block}${cursor.tier === "host" ? ', tier="host"' : ""})`;
+  if (cursor?.request !== undefined) return `${at}.requests[${JSON.stringify(cursor.request)}]`;
+  if (cursor?.sequence === undefined) return at;
+  const sequence = `${at}.sequences[${cursor.sequence}]`;
+  if (cursor.token !== undefined) return `${sequence}.tokens[${cursor.token}]`;
+  return cursor.logical === undefined ? sequence : `${sequence}.tables[${cursor.group ?? 0}][${cursor.logical}]`;
+}
+
+export function createTable(store) {
+  const view = panel("table", labels.table);
+  const select = h("select", { class: "pv-select", "aria-label": "What the table shows", "data-testid": "table-kind", onchange: () => store.touch() }, ...Object.keys(TABLES).map((name) => h("option", { value: name }, name)));
+  const said = h("span", { class: "pv-note", role: "status" });
+  const copy = (name, label, textOf) => h("button", {
+    type: "button", class: "pv-button", "data-testid": name,
+    async onclick() {
+      const text = textOf();
+      await navigator.clipboard?.writeText(text).then(() => setText(said, "copied"), () => setText(said, text)) ?? setText(said, text);
+    },
+  }, label);
+  const table = h("table", { class: "pv-table" });
+  const more = h("p", { class: "pv-more" });
+  view.head.append(select, said, copy("copy-table", "Copy table", () => [TABLES[select.value][0], ...TABLES[select.value][1](store.state)].map((row) => row.join("\t")).join("\n")),
+    copy("copy-python", "Copy as Python", () => pythonFor(store.step, store.pinned)));
+  view.body.append(table, more);
+
+  function draw({ state }) {
+    const [columns, rowsOf] = TABLES[select.value];
+    const rows = rowsOf(state);
+    table.replaceChildren(
+      h("caption", {}, `${select.value} after step ${state.step}`),
+      h("thead", {}, h("tr", {}, ...columns.map((name) => h("th", { scope: "col" }, name)))),
+      h("tbody", {}, ...rows.slice(0, MAX_ROWS).map((row) => h("tr", {}, ...row.map((value) => h("td", {}, visible(String(value))))))),
+    );
+    setText(more, rows.length > MAX_ROWS ? `and ${(rows.length - MAX_ROWS).toLocaleString("en")} more rows: “Copy table” has them all` : "");
+  }
+  return { root: view.root, draw, hasCursor: false, isOff: true };
+}

@@ -1,0 +1,149 @@
+// Time travel without a page: the state at any step, the store's step, jumps by kind, and what a damaged trace leaves.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+
+const load = (name) => import(join(process.env.PAGEDVIZ_STATIC, name));
+const { Keyframes } = await load("keyframes.js");
+const { Run } = await load("run.js");
+const { copyState, stateToJSON } = await load("state.js");
+const { Store } = await load("store.js");
+
+const bytes = readFileSync(join(process.env.PAGEDVIZ_CASES, "memory.pvtrace"));
+const lines = bytes.toString().trimEnd().split("\n");
+const json = (state) => JSON.parse(JSON.stringify(stateToJSON(state)));
+
+/** The run, and what its state was after each step. */
+function grown() {
+  const run = new Run();
+  const states = new Map();
+  run.push(Buffer.from(`${lines[0]}\n${lines[1]}\n`));
+  states.set(run.state.step, json(run.state));
+  for (const line of lines.slice(2)) {
+    run.push(Buffer.from(`${line}\n`));
+    states.set(run.state.step, json(run.state));
+  }
+  return { run, states };
+}
+const { run, states } = grown();
+
+test("the state at every step is what it was then, in any order of asking", () => {
+  assert.ok(states.size > 20);
+  const steps = [...states.keys()];
+  for (const step of [...steps, ...steps.toReversed(), ...steps.filter((_, i) => i % 3)]) assert.deepEqual(json(run.stateAt(step).state), states.get(step), `step ${step}`);
+  let near = null;
+  for (const step of steps) {
+    near = run.stateAt(step, near);
+    assert.deepEqual(json(near.state), states.get(step), `step ${step}, from the one before`);
+  }
+});
+
+test("a copy of a state has a life of its own", () => {
+  const copy = copyState(run.state);
+  assert.deepEqual(copy, run.state);
+  const before = json(run.state);
+  for (const held of copy.blocks.values()) for (const block of held.values()) Object.assign(block, { hash: "other", fill: -1 }).holders.push([9, 9]);
+  for (const sequence of copy.sequences.values()) {
+    sequence.tokens.push(1);
+    for (const table of sequence.tables.values()) table.push(["device", 0]);
+  }
+  for (const request of copy.requests.values()) request.sequences.push(99);
+  copy.counters.freed += 1;
+  for (const use of copy.use.values()) use.used += 1;
+  assert.deepEqual(json(run.state), before);
+});
+
+test("keyframes are kept as the run passes them, and the nearest is found", () => {
+  const state = copyState(run.state);
+  const frames = new Keyframes({ ...state, seq: 0 });
+  for (let count = 1; count <= 40; count++) frames.offer(count, { ...state, seq: count * 4096 });
+  assert.ok(frames.kept.length > 10 && frames.kept.length < 30);
+  for (const count of [0, 1, 2, 3, 17, 40, 1000]) {
+    const [at, found] = frames.before(count);
+    assert.ok(at <= count && count - at <= Math.max(2, count - 38));
+    assert.equal(found.seq, at * 4096);
+  }
+});
+
+/** A store that has seen the trace as a view would. */
+function storeOf(live = false) {
+  let tell = null;
+  const store = new Store({ send() {}, onMessage: (callback) => ((tell = callback), () => {}) });
+  const give = (type, text, more) => tell({ type, view: store.feed.view, status: { state: "running", live, commands: 0 }, ...more }, [new DataView(new TextEncoder().encode(text).buffer)]);
+  give("snapshot", `${lines.slice(0, -3).join("\n")}\n`, { next_seq: JSON.parse(lines.at(-3)).seq });
+  return { store, give };
+}
+
+test("a view goes to any step and back to live; news do not move it", () => {
+  const { store, give } = storeOf(true);
+  const { lastStep, firstStep } = store.run;
+  assert.ok(store.isLive);
+  store.go(lastStep - 5);
+  assert.equal(store.step, lastStep - 5);
+  assert.deepEqual(json(store.state), states.get(lastStep - 5));
+  const { viewVersion } = store;
+  const next = JSON.parse(lines.at(-3));
+  give("batch", `${lines.at(-3)}\n`, { seq: next.seq, next_seq: next.seq + next.events.length });
+  assert.ok(store.run.state.seq > next.seq);
+  assert.equal(store.step, lastStep - 5);
+  assert.equal(store.viewVersion, viewVersion, "what is seen has not changed");
+  store.go(-100);
+  assert.equal(store.step, firstStep);
+  assert.deepEqual(json(store.state), states.get(firstStep));
+  store.go(1e9);
+  assert.ok(store.isLive);
+  assert.equal(store.state, store.run.state);
+});
+
+test("jumps lead to the nearest step with such an event, and nowhere if there is none", () => {
+  const { store } = storeOf();
+  const stepsWith = (kind) => lines.slice(2, -3).map((line) => JSON.parse(line)).filter(({ events }) => events.some(([name]) => name === kind)).map(({ step }) => step);
+  for (const kind of ["BlockCopied", "BlockEvicted", "RequestFinished"]) {
+    const steps = [...new Set(stepsWith(kind))];
+    assert.ok(steps.length > 1, kind);
+    store.go(null);
+    const seen = [];
+    while (store.goToNext(kind, -1)) seen.unshift(store.step);
+    assert.deepEqual(seen, steps.filter((step) => step < store.run.lastStep));
+    assert.equal(store.step, steps[0]);
+    assert.ok(store.goToNext(kind, 1));
+    assert.equal(store.step, steps[1]);
+  }
+  assert.equal(store.goToNext("NoSuchKind", 1), false);
+});
+
+test("a trace that goes wrong keeps what is sound up to there", () => {
+  const stepOf = (at) => JSON.parse(lines[at]).step;
+  const at = lines.findIndex((_, i) => i > 20 && stepOf(i) > stepOf(i - 1));
+  for (const [name, spoil] of Object.entries({
+    contradiction: (batch) => batch.events.push(["BlockFreed", "device", 0, 9999]),
+    "unknown kind": (batch) => batch.events.unshift(["Nonsense"]),
+    gap: (batch) => (batch.seq += 1),
+    "no batch": (batch) => delete batch.events,
+  })) {
+    const broken = [...lines];
+    const batch = JSON.parse(broken[at]);
+    spoil(batch);
+    broken[at] = JSON.stringify(batch);
+    const half = new Run();
+    assert.throws(() => half.push(Buffer.from(`${broken.join("\n")}\n`)), { message: /event|line/ }, name);
+    assert.equal(half.batches.length, at - 2);
+    const step = stepOf(at - 1);
+    assert.equal(half.lastStep, step);
+    assert.deepEqual(json(half.state), states.get(step), name);
+    assert.equal(half.history.at("step", half.history.length - 1), step);
+  }
+});
+
+test("events are read by step and backwards, whether they are still parsed or not", () => {
+  const all = lines.slice(2).flatMap((line) => JSON.parse(line).events);
+  assert.deepEqual([...run.backwards()].map(({ event }) => event).reverse(), all);
+  run.parsed.clear();
+  const { seq } = JSON.parse(lines[10]);
+  assert.deepEqual([...run.backwards(seq - 5, seq)].map((entry) => entry.seq), [1, 2, 3, 4, 5].map((i) => seq - i));
+  const { step } = JSON.parse(lines[10]);
+  const expected = lines.slice(2).map((line) => JSON.parse(line)).filter((batch) => batch.step === step).flatMap(({ events }) => events);
+  assert.deepEqual(run.eventsIn(step).map(({ event }) => event), expected);
+  assert.deepEqual(run.eventsIn(1e6), []);
+});
