@@ -6,6 +6,7 @@ Read in this order: config, request, scheduler, batch, runner, sampling, sampler
 from pagedviz.engine.config import EngineConfig
 from pagedviz.engine.engine import Engine
 from pagedviz.engine.outputs import CompletionOutput, Logprob, RequestOutput
+from pagedviz.engine.preview import Preview
 from pagedviz.engine.sampling import SamplingParams
 
-__all__ = ["CompletionOutput", "Engine", "EngineConfig", "Logprob", "RequestOutput", "SamplingParams"]
+__all__ = ["CompletionOutput", "Engine", "EngineConfig", "Logprob", "Preview", "RequestOutput", "SamplingParams"]

@@ -9,7 +9,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -20,6 +20,7 @@ from pagedviz.engine.describe import engine_info, engine_stats
 from pagedviz.engine.keywords import check_keywords
 from pagedviz.engine.metrics import MetricsServer
 from pagedviz.engine.outputs import RequestOutput
+from pagedviz.engine.preview import FORETOLD, Preview, look_ahead
 from pagedviz.engine.prompts import Prompt, Prompts, as_list, new_request
 from pagedviz.engine.request import Request
 from pagedviz.engine.runner import Runner
@@ -48,7 +49,12 @@ class Engine:
         ConfigError: an option is unknown or out of range.
         ModelError: the model needs something that paged attention here lacks; the message names it.
         BackendUnavailable: the attention backend cannot run where the model is.
+
+    Attributes:
+        foretells: the kinds of events that ``preview`` tells before they happen.
     """
+
+    foretells: ClassVar[tuple[str, ...]] = FORETOLD
 
     def __init__(self, model: Any, tokenizer: Any = None, **options: Any) -> None:
         check_keywords("Engine", options, [field.name for field in fields(EngineConfig)], ConfigError)
@@ -192,6 +198,15 @@ class Engine:
                 request_id, request = next(iter(core.touched.items()))
                 self._undelivered[request_id] = request.output()
                 del core.touched[request_id]
+
+    def preview(self) -> Preview:
+        """What the next step would do to memory: it is planned, and not taken. Changes nothing.
+
+        Raises:
+            PolicyError: a policy raised, chose what it must not, or is a plug-in that cannot be copied.
+        """
+        with self._turn:
+            return look_ahead(self._core, self.config)
 
     def has_unfinished_requests(self) -> bool:
         """True while ``step`` has something to return."""
