@@ -99,8 +99,12 @@ function endOf(lines) {
 function headOf(piece) {
   const decoder = new Decoder();
   const end = piece.indexOf(NEWLINE, piece.indexOf(NEWLINE) + 1) + 1;
-  decoder.push(piece.subarray(0, end || piece.length));
-  if (decoder.error) throw decoder.error;
+  try {
+    decoder.push(piece.subarray(0, end || piece.length));
+    if (decoder.error) throw decoder.error;
+  } catch (error) {
+    throw decoder.header || /version|not a pagedviz/.test(error.message) ? error : new TraceError(`not a pagedviz trace: ${error.message}`);
+  }
   if (!decoder.header) throw new TraceError("not a pagedviz trace: line 1 is no header");
   if (!decoder.keyframe) throw new TraceError("the trace is cut off before its first state");
   try {
@@ -202,5 +206,13 @@ fileInput.addEventListener("change", () => {
   fileInput.value = ""; // the same file may be chosen again
 });
 
+/** The bytes that base64 stands for. */
+function fromBase64(text) {
+  const binary = atob(text);
+  const bytes = new Uint8Array(binary.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = binary.charCodeAt(i); // Uint8Array.from takes twenty times as long
+  return bytes;
+}
+
 const embedded = document.getElementById("trace");
-show(() => Uint8Array.from(atob(embedded.textContent), (character) => character.charCodeAt(0)), "", embedded.dataset.message);
+show(() => fromBase64(embedded.textContent), "", embedded.dataset.message);
