@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pagedviz.events.codec import EngineInfo
 from pagedviz.figures import words
+from pagedviz.figures.frame import INK, finish, need_state, need_tier
 from pagedviz.figures.sentences import describe
 from pagedviz.figures.theme import theme
 from pagedviz.trace import State
@@ -19,8 +20,25 @@ MOST_BLOCKS = 131_072
 """What plotly still draws; a larger pool is shown up to here."""
 
 
+_FREE = "rgba(140,140,140,0.16)"
+"""On a light ground and on a dark one."""
+
+
 def block_map(state: State, info: EngineInfo | None = None, tier: str = "device") -> go.Figure:
-    """One cell a block: colour by owner, pale if only cached, white if free; marks for what is shared or new."""
+    """One cell a block: colour by owner, pale if only cached, grey if free; marks for what is shared or new.
+
+    Args:
+        state: memory at one moment: ``trace.state_at(step)`` or ``engine.snapshot()``.
+        info: what the engine is, so that the title can say that the device is simulated.
+        tier: ``"device"`` or ``"host"``.
+
+    Returns:
+        A heat map, rows of blocks in the order of their ids; of more than 131,072 blocks, the first.
+
+    Raises:
+        ConfigError: ``state`` is no state, or there is no such tier.
+    """
+    tier = need_tier(tier, need_state(state))
     import plotly.graph_objects as go
 
     total = state.num_blocks.get(tier, 0)
@@ -38,7 +56,7 @@ def block_map(state: State, info: EngineInfo | None = None, tier: str = "device"
         else:
             cells[row][column] = 0
         hover[row][column] = escape(describe(state, tier, number), quote=False)  # plotly reads tags
-    scale = ["#F3F4F6", *colours]
+    scale = [_FREE, *colours]
     figure = go.Figure(
         go.Heatmap(
             z=cells,
@@ -56,13 +74,15 @@ def block_map(state: State, info: EngineInfo | None = None, tier: str = "device"
     )
     _add_textures(figure, state, tier, columns, count)
     shown = f", the first {count:,}" if count < total else ""
-    figure.update_layout(
-        title=f"{theme().label('block_map')}: {theme().tier(tier, info)}, step {state.step:,}{shown}",
+    return finish(
+        figure,
+        f"{theme().label('block_map')}: {theme().tier(tier, info)}, step {state.step:,}{shown}",
+        "",
+        "",
+        empty="" if total else f"This run has no {tier} tier",
         xaxis={"visible": False},
         yaxis={"visible": False, "autorange": "reversed", "scaleanchor": "x"},
-        template="plotly_white",
     )
-    return figure
 
 
 def _add_textures(figure: go.Figure, state: State, tier: str, columns: int, count: int) -> None:
@@ -71,10 +91,10 @@ def _add_textures(figure: go.Figure, state: State, tier: str, columns: int, coun
     held = {number: block for number, block in state.blocks.get(tier, {}).items() if number < count}
     kinds = {
         "shared": ("circle", [number for number, block in held.items() if words.shared(block)]),
-        "copied": ("line-ne", [n for n, block in held.items() if words.copied(state, block, steps)]),
-        "cached": ("square-open", [number for number, block in held.items() if not block.holders]),
+        "copied": ("diamond", [n for n, block in held.items() if words.copied(state, block, steps)]),
+        "cached": ("square", [number for number, block in held.items() if not block.holders]),
         "moved": ("triangle-up", [n for n, block in held.items() if words.moved(state, block, steps)]),
-        "evicted": ("x-thin", [n for n in range(count) if words.evicted(state, tier, n, steps)]),
+        "evicted": ("x", [n for n in range(count) if words.evicted(state, tier, n, steps)]),
     }
     for key, (symbol, numbers) in kinds.items():
         if numbers:
@@ -83,6 +103,6 @@ def _add_textures(figure: go.Figure, state: State, tier: str, columns: int, coun
                 y=[number // columns for number in numbers],
                 mode="markers",
                 name=theme().label(key),
-                marker={"symbol": symbol, "size": 7, "color": "#1f2328", "line": {"width": 1.5}},
+                marker={"symbol": symbol, "size": 9, "color": INK, "line": {"width": 1, "color": "#ffffff"}},
                 hoverinfo="skip",
             )

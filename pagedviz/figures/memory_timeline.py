@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pagedviz.figures.frame import finish, need_tier, need_trace
 from pagedviz.figures.strip import thin
 from pagedviz.figures.theme import theme
 from pagedviz.trace import MemoryPoint, Trace, memory_history
@@ -22,7 +23,20 @@ _SYMBOLS = {
 
 
 def memory_timeline(trace: Trace, tier: str = "device") -> go.Figure:
-    """Token slots used, cached, wasted and free over the steps, stacked; marks where more than work happened."""
+    """Token slots used, cached, wasted and free over the steps, stacked; marks where more than work happened.
+
+    Args:
+        trace: the run; also one that begins in the middle, or has no steps.
+        tier: ``"device"`` or ``"host"``.
+
+    Returns:
+        A figure with stacked areas; x: steps, y: token slots. Beyond 4,000 steps, neighbours are drawn as one.
+
+    Raises:
+        ConfigError: ``trace`` is no trace, or there is no such tier.
+        TraceFormatError: an event contradicts what came before.
+    """
+    tier = need_tier(tier, need_trace(trace).start)
     import plotly.graph_objects as go
 
     points = thin(memory_history(trace, tier), _MOST_POINTS)
@@ -37,18 +51,19 @@ def memory_timeline(trace: Trace, tier: str = "device") -> go.Figure:
             line={"width": 0, "shape": "hv"},
             fillcolor=theme().memory[key],
             opacity=0.2 if key == "free" else 1,
-            hovertemplate=f"%{{y:,}} {theme().label(key)}<extra></extra>",
+            hovertemplate=f"%{{y:,}} slots {theme().label(key)}<extra></extra>",
         )
     for key, symbol in _SYMBOLS.items():
         _add_marks(figure, points, key, symbol)
-    figure.update_layout(
-        title=f"{theme().label('timeline')}: {theme().tier(tier, trace.info)}",
-        xaxis_title=theme().label("step"),
-        yaxis_title=theme().label("slots"),
+    return finish(
+        figure,
+        f"{theme().label('timeline')}: {theme().tier(tier, trace.info)}",
+        theme().label("step"),
+        theme().label("slots"),
+        empty="" if points[0].use.total else f"This run has no {tier} tier",
         hovermode="x unified",
-        template="plotly_white",
+        yaxis={"range": [0, max(1, points[0].use.total)]},
     )
-    return figure
 
 
 def _add_marks(figure: go.Figure, points: list[MemoryPoint], key: str, symbol: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
+from pagedviz.figures.frame import finish
 from pagedviz.figures.theme import theme
 
 if TYPE_CHECKING:
@@ -31,6 +32,12 @@ def hit_rates(rows: Iterable[HitRate]) -> go.Figure:
     """Share of prompt tokens found in the cache over the pool's size, a line per policy, the best ones first.
 
     Lines that share a colour differ in their dashes and marks.
+
+    Args:
+        rows: one per policy and size, for example of ``pagedviz.lab.compare``.
+
+    Returns:
+        A figure; x: blocks in the pool, y: percent of the prompt tokens.
     """
     import plotly.graph_objects as go
 
@@ -51,12 +58,12 @@ def hit_rates(rows: Iterable[HitRate]) -> go.Figure:
             marker={"symbol": "diamond" if again else "circle"},
             hovertemplate=f"%{{y:.1f}} % {policy}<extra></extra>",
         )
-    figure.update_layout(
-        title="Prompt tokens found in the prefix cache, by eviction policy",
-        xaxis_title=f"{theme().label('blocks')} in the pool",
-        yaxis_title="prompt tokens found (%)",
+    return finish(
+        figure,
+        "Prompt tokens found in the prefix cache, by eviction policy",
+        f"{theme().label('blocks')} in the pool",
+        "prompt tokens found (%)",
+        empty="" if lines else "Nothing was compared",
         yaxis_rangemode="tozero",
         hovermode="x unified",
-        template="plotly_white",
     )
-    return figure

@@ -17,6 +17,7 @@ class Theme(msgspec.Struct, frozen=True):
     states: dict[str, str]
     memory: dict[str, str]
     marks: dict[str, str]
+    lanes: dict[str, str]
     viridis: tuple[str, ...]
     cividis: tuple[str, ...]
     copied_steps: int

@@ -1,0 +1,85 @@
+"""What plotly figures share: checked arguments, the template, titles and axes, a word when nothing is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from pagedviz.errors import ConfigError
+from pagedviz.trace import State, Trace
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+INK = "#1f2328"
+"""Of marks on colours; with a white edge it is seen on any ground."""
+
+PATTERNS = ("", "/", "\\", "x", ".", "-", "+", "|")
+"""What tells areas and bars apart besides colour, in the order in which they are drawn."""
+
+
+def need_trace(value: object) -> Trace:
+    """The value, if it is a trace.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    if not isinstance(value, Trace):
+        hint = ": trace.state_at(step) makes one state of a trace" if isinstance(value, State) else ""
+        raise ConfigError(f"a pagedviz.Trace is needed here, not {_short(value)}{hint}")
+    return value
+
+
+def need_state(value: object) -> State:
+    """The value, if it is a state.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    if not isinstance(value, State):
+        hint = ": take trace.state_at(step)" if isinstance(value, Trace) else ""
+        raise ConfigError(f"a pagedviz.trace.State is needed here, not {_short(value)}{hint}")
+    return value
+
+
+def need_tier(tier: object, state: State) -> str:
+    """The tier, if there can be one of that name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    return need_choice("tier", tier, dict.fromkeys(("device", "host", *state.num_blocks)))
+
+
+def need_choice(name: str, value: object, choices: Iterable[str]) -> str:
+    """The value, if it is one of the choices.
+
+    Raises:
+        ConfigError: it is none of them.
+    """
+    valid = list(choices)
+    if not isinstance(value, str) or value not in valid:
+        raise ConfigError(f"{name} is {value!r}; it can be {', '.join(map(repr, valid))}")
+    return value
+
+
+def _short(value: object) -> str:
+    said = repr(value)
+    return f"{type(value).__name__} {said}" if len(said) <= 60 else f"a {type(value).__name__}"
+
+
+def finish(figure: go.Figure, title: str, x: str, y: str, *, empty: str = "", **layout: Any) -> go.Figure:
+    """Title and axes; ``empty`` is what the figure says instead of data. Templates follow plotly's default.
+
+    plotly's own default template is replaced by its white one; whoever chose another one gets that.
+    """
+    import plotly.io as pio
+
+    if pio.templates.default == "plotly":
+        figure.update_layout(template="plotly_white")
+    figure.update_layout(title=title, xaxis_title=x, yaxis_title=y, **layout)
+    if empty:
+        figure.add_annotation(
+            text=empty, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False, font={"size": 16}
+        )
+    return figure
