@@ -28,26 +28,50 @@ from pagedviz.errors import (
 
 if TYPE_CHECKING:
     from pagedviz import errors, events, figures, lab, memory
+    from pagedviz.breakpoints import Breakpoint
     from pagedviz.engine import Engine, SamplingParams
+    from pagedviz.predictions import Prediction
     from pagedviz.session import Session
     from pagedviz.trace import Trace, record
-    from pagedviz.widgets import Dashboard
+    from pagedviz.widgets import (
+        BlockMap,
+        BlockTables,
+        Dashboard,
+        EventList,
+        MemoryTimeline,
+        PrefixTree,
+        RequestLanes,
+        StateTable,
+        StepExplanation,
+        TokenStrips,
+    )
 
 __all__ = [
     "AuditError",
     "BackendUnavailable",
+    "BlockMap",
+    "BlockTables",
+    "Breakpoint",
     "ConfigError",
     "DamagedTraceWarning",
     "Dashboard",
     "Engine",
+    "EventList",
+    "MemoryTimeline",
     "MissingPackage",
     "ModelError",
     "PagedvizError",
     "PolicyError",
+    "Prediction",
+    "PrefixTree",
     "RequestError",
+    "RequestLanes",
     "SamplingParams",
     "Session",
     "SessionError",
+    "StateTable",
+    "StepExplanation",
+    "TokenStrips",
     "Trace",
     "TraceFileError",
     "TraceFormatError",
@@ -62,10 +86,21 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BlockMap": "pagedviz.widgets",
+    "BlockTables": "pagedviz.widgets",
+    "Breakpoint": "pagedviz.breakpoints",
     "Dashboard": "pagedviz.widgets",
     "Engine": "pagedviz.engine",
+    "EventList": "pagedviz.widgets",
+    "MemoryTimeline": "pagedviz.widgets",
+    "PrefixTree": "pagedviz.widgets",
+    "RequestLanes": "pagedviz.widgets",
+    "Prediction": "pagedviz.predictions",
     "SamplingParams": "pagedviz.engine",
     "Session": "pagedviz.session",
+    "StateTable": "pagedviz.widgets",
+    "StepExplanation": "pagedviz.widgets",
+    "TokenStrips": "pagedviz.widgets",
     "Trace": "pagedviz.trace",
     "record": "pagedviz.trace",
 }

@@ -1,22 +1,45 @@
 """The views: a run, live or saved, inside a notebook.
 
-``Dashboard`` is made when it is first asked for (PEP 562): ``page`` needs no anywidget.
+The widgets are made when one is first asked for (PEP 562): ``page`` needs no anywidget.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pagedviz.widgets.dashboard import Dashboard
+    from pagedviz.widgets.panels import (
+        BlockMap,
+        BlockTables,
+        EventList,
+        MemoryTimeline,
+        PrefixTree,
+        RequestLanes,
+        StateTable,
+        StepExplanation,
+        TokenStrips,
+    )
 
-__all__ = ["Dashboard"]
+__all__ = [
+    "BlockMap",
+    "BlockTables",
+    "Dashboard",
+    "EventList",
+    "MemoryTimeline",
+    "PrefixTree",
+    "RequestLanes",
+    "StateTable",
+    "StepExplanation",
+    "TokenStrips",
+]
 
 
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module 'pagedviz.widgets' has no attribute {name!r}")
-    from pagedviz.widgets.dashboard import Dashboard
-
-    globals()[name] = Dashboard  # the next look-up does not come here
-    return Dashboard
+    home = import_module(f"pagedviz.widgets.{'dashboard' if name == 'Dashboard' else 'panels'}")
+    value: object = getattr(home, name)
+    globals()[name] = value  # the next look-up does not come here
+    return value

@@ -7,9 +7,11 @@ are neither kept in the notebook nor sent again to each view.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, ClassVar
 
 import anywidget
+import traitlets
 
 from pagedviz.errors import ConfigError
 from pagedviz.figures.picture import picture
@@ -20,7 +22,19 @@ from pagedviz.widgets.feed import Feed, SavedFeed
 from pagedviz.widgets.kernels import let_clicks_in
 from pagedviz.widgets.stream import Stream
 
-_OPTIONS = ("layout",)
+_OPTIONS = ("layout", "panels")
+PANELS = (
+    "block_map",
+    "block_tables",
+    "timeline",
+    "requests",
+    "prefix_tree",
+    "explain",
+    "tokens",
+    "events",
+    "table",
+)
+"""The panels of a dashboard, by the names that ``static/dashboard.js`` has for them."""
 _MOST_EVENTS_FOR_HISTORY = 200_000
 """A longer run is shown without its timeline in the saved picture: nobody waits seconds for a spare view."""
 
@@ -30,14 +44,19 @@ class Dashboard(anywidget.AnyWidget):  # type: ignore[misc]  # traitlets has no 
 
         pv.Dashboard(session)
         pv.Dashboard(pv.Trace.load("run.pvtrace"))
+        pv.Dashboard(session, panels=["block_map", "events"])
 
     Args:
         source: a session, or a trace.
-        options: ``layout`` as every Jupyter widget has it.
+        options: ``panels``, which ones to show (``PANELS``; default: all, with switches for each), and ``layout``
+            as every Jupyter widget has it.
 
     Raises:
-        ConfigError: the source is neither, or an option is unknown.
+        ConfigError: the source is neither, or an option or a panel is unknown.
     """
+
+    _panels = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    _shows: ClassVar[tuple[str, ...]] = ()
 
     _esm = bundle()
     _css = stylesheet()
@@ -52,7 +71,7 @@ class Dashboard(anywidget.AnyWidget):  # type: ignore[misc]  # traitlets has no 
         elif not hasattr(source, "watch"):
             raise ConfigError(f"Dashboard shows a Session or a Trace, not a {type(source).__name__}")
         self._feed: Feed = source
-        super().__init__(**options)
+        super().__init__(_panels=_checked(options.pop("panels", self._shows)), **options)
         self._stream = Stream(self._feed, self.send)
         let_clicks_in(self)
 
@@ -80,3 +99,11 @@ class Dashboard(anywidget.AnyWidget):  # type: ignore[misc]  # traitlets has no 
         data["image/svg+xml"] = picture(state, trace.info, memory_history(trace) if quick else None)
         data["text/plain"] = summary(state, trace.info)
         return data, metadata
+
+
+def _checked(panels: Iterable[str]) -> list[str]:
+    names = [panels] if isinstance(panels, str) else list(panels)
+    for name in names:
+        if name not in PANELS:
+            raise ConfigError(f"Dashboard has no panel {name!r}; it has {', '.join(PANELS)}")
+    return names

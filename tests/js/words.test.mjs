@@ -7,7 +7,7 @@ const load = (name) => import(join(process.env.PAGEDVIZ_STATIC, name));
 const { describe, describeBlock, describeToken, letterOf, tokenText, visible } = await load("describe.js");
 const { Run } = await load("run.js");
 const { linksOf } = await load("store.js");
-const { Decoder, TraceError, named } = await load("codec.js");
+const { Decoder, TraceError, named, shapesOf } = await load("codec.js");
 const { THEME } = await load("theme.js");
 
 const bytes = readFileSync(join(process.env.PAGEDVIZ_CASES, "run.pvtrace"));
@@ -88,7 +88,7 @@ test("what is no trace, a newer trace or a damaged one is an error of ours", () 
   assert.throws(() => read('{"format":"pagedviz-trace","version":3}\n'), /update pagedviz/);
   const [header, keyframe] = bytes.toString().split("\n");
   for (const line of ["7", "null", "{}", "[1]", '{"seq":0,"step":0,"events":5}']) assert.throws(() => read(`${header}\n${keyframe}\n${line}\n`), TraceError, line);
-  const fields = new Map(Object.entries(JSON.parse(header).fields));
+  const fields = shapesOf(JSON.parse(header).fields);
   assert.throws(() => named(["Nonsense"], fields), /unknown kind/);
   assert.throws(() => named(["BlockFreed", "device", 0], fields), /lacks the field block/);
   assert.throws(() => named(["BlockFreed", "device", 0, "x"], fields), /wrong block/);

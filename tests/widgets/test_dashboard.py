@@ -1,6 +1,7 @@
 """The widget without a browser: what it sends and takes, and what stays in a saved notebook."""
 
 import logging
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -8,8 +9,11 @@ import xml.etree.ElementTree as ET
 import pytest
 
 import pagedviz as pv
+from pagedviz import widgets
 from pagedviz.trace import Trace
-from pagedviz.widgets.bundle import bundle, stylesheet
+from pagedviz.widgets import panels
+from pagedviz.widgets.bundle import STATIC, bundle, stylesheet
+from pagedviz.widgets.dashboard import PANELS, Dashboard
 
 
 @pytest.fixture
@@ -106,3 +110,34 @@ def test_the_widget_needs_no_torch():
     script = "import sys, pagedviz.widgets; sys.exit('torch' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", script], timeout=100, check=False).returncode == 0
+
+
+def test_the_panels_are_those_of_the_page():
+    source = (STATIC / "dashboard.js").read_text(encoding="utf-8")
+    there = re.search(r"const PANELS = \{(.*?)\};", source, re.DOTALL)[1]
+
+    assert tuple(re.findall(r"(\w+): create", there)) == PANELS
+
+
+@pytest.mark.parametrize("widget", [getattr(panels, name) for name in widgets.__all__ if name != "Dashboard"])
+def test_a_panel_can_be_shown_singly(run, widget):
+    single = getattr(pv, widget.__name__)(run)
+
+    assert single._panels == list(widget._shows)
+    assert set(widget._shows) < set(PANELS)
+    single.close()
+
+
+def test_every_panel_has_a_widget():
+    shown = {name for widget in Dashboard.__subclasses__() for name in widget._shows}
+
+    assert shown == set(PANELS)
+
+
+def test_chosen_panels_and_unknown_ones(run):
+    some = pv.Dashboard(run, panels=["events", "block_map"])
+    assert some._panels == ["events", "block_map"]
+    some.close()
+
+    with pytest.raises(pv.ConfigError, match="no panel 'heatmap'; it has block_map, "):
+        pv.Dashboard(run, panels=["heatmap"])

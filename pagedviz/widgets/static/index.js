@@ -1,5 +1,5 @@
 /** The entry for anywidget, the HTML page and the tests. */
-import { Decoder, TraceError, named } from "./codec.js";
+import { Decoder, TraceError, named, shapesOf } from "./codec.js";
 import { mount } from "./dashboard.js";
 import { describe, visible } from "./describe.js";
 import { Run } from "./run.js";
@@ -19,10 +19,10 @@ function portOf(model) {
 }
 
 function render({ model, el, signal }) {
-  const unmount = mount(el, portOf(model));
+  const unmount = mount(el, portOf(model), { panels: model.get("_panels") });
   signal?.addEventListener("abort", unmount, { once: true });
   return unmount;
 }
 
 export default { render };
-export { Decoder, Run, TraceError, apply, describe, linksOf, memoryOf, mount, named, stateFrom, stateToJSON, visible };
+export { Decoder, Run, TraceError, apply, describe, linksOf, memoryOf, mount, named, shapesOf, stateFrom, stateToJSON, visible };

@@ -90,7 +90,7 @@ function move(state, from, to, { pairs, num_bytes, duration_us }, counter) {
   state.counters[counter] += pairs.length;
 }
 
-const RULES = {
+const RULES = new Map(Object.entries({
   StepStarted(state, event) {
     state.scheduled = event.scheduled;
   },
@@ -257,18 +257,20 @@ const RULES = {
   },
   SwappedOut: (state, event) => move(state, "device", "host", event, "swapped_out"),
   SwappedIn: (state, event) => move(state, "host", "device", event, "swapped_in"),
-};
+}));
 
 /** What an event of a kind counts as. */
-const COUNTERS_OF = {
+const COUNTERS_OF = new Map(Object.entries({
   RequestPreempted: "preempted", RequestFinished: "finished", BlockAllocated: "allocated", BlockFilled: "filled", BlockShared: "shared",
   BlockCopied: "copied", BlockFreed: "freed", BlockCached: "cached", BlockEvicted: "evicted",
-};
+}));
 
 /** Fold one event (by field names, see `named`) into the state; throws TraceError if it contradicts it. */
 export function apply(state, event) {
   const { kind } = event;
-  check(RULES[kind], "it is of an unknown kind");
-  RULES[kind](state, event);
-  if (COUNTERS_OF[kind]) state.counters[COUNTERS_OF[kind]] += 1;
+  const rule = RULES.get(kind);
+  check(rule, "it is of an unknown kind");
+  rule(state, event);
+  const counter = COUNTERS_OF.get(kind);
+  if (counter) state.counters[counter] += 1;
 }

@@ -92,7 +92,7 @@ export class Run {
     Object.assign(state, { step, t_us });
     for (const array of events) {
       try {
-        const event = named(array, this.decoder.fields);
+        const event = named(array, this.decoder.shapes);
         before(event);
         apply(state, event);
         after(event);
@@ -149,7 +149,7 @@ export class Run {
 
   /** An event by field names, with what its sentence needs. */
   read({ seq, step, event }) {
-    return { event: named(event, this.decoder.fields), where: { step, block_size: this.state.block_size, context: this.contexts.get(seq) } };
+    return { event: named(event, this.decoder.shapes), where: { step, block_size: this.state.block_size, context: this.contexts.get(seq) } };
   }
 
   /** All events of a step, in order. @returns {Entry[]} */
@@ -165,7 +165,7 @@ export class Run {
   filled({ hash, group }, seq) {
     for (const { event } of this.backwards(0, seq)) {
       if (event[0] !== "BlockFilled") continue;
-      const filled = named(event, this.decoder.fields);
+      const filled = named(event, this.decoder.shapes);
       if (filled.hash === hash && filled.group === group) return filled;
     }
     return null;
