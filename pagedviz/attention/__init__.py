@@ -3,6 +3,15 @@
 from pagedviz.attention.backends import BACKENDS, select_backend
 from pagedviz.attention.batch import GroupTables, PagedBatch
 from pagedviz.attention.paged import KVCache, StepAttention
-from pagedviz.attention.transfer import Transfer
+from pagedviz.attention.transfer import Transfer, select_transfer
 
-__all__ = ["BACKENDS", "GroupTables", "KVCache", "PagedBatch", "StepAttention", "Transfer", "select_backend"]
+__all__ = [
+    "BACKENDS",
+    "GroupTables",
+    "KVCache",
+    "PagedBatch",
+    "StepAttention",
+    "Transfer",
+    "select_backend",
+    "select_transfer",
+]

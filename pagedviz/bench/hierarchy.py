@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from pagedviz.attention import KVCache, Transfer
+from pagedviz.attention import KVCache, select_transfer
 from pagedviz.engine import Engine
 from pagedviz.memory import BlockManager, Swapper
 
@@ -154,7 +154,7 @@ def swap(engine: Engine, tokens: int, block_sizes: Sequence[int], rounds: int) -
         pool = 4 * count
         device = KVCache((lanes, pool, size, heads, dim), dtype, where)
         host = KVCache((lanes, pool, size, heads, dim), dtype, torch.device("cpu"), pinned=where.type == "cuda")
-        transfer = Transfer(runner.kernels, device, host)
+        transfer = select_transfer(runner.kernels, device, host)
         num_bytes = device.bytes_per_block * count
         # As much memory as the pools have, taken in turn, so that neither side has its bytes in a cache.
         turns = pool // count
@@ -163,8 +163,9 @@ def swap(engine: Engine, tokens: int, block_sizes: Sequence[int], rounds: int) -
         swaps, plain = [], []
         for number in range(rounds + 1):
             pairs = list(zip(random.sample(range(pool), count), random.sample(range(pool), count), strict=True))
-            copied, us = transfer.run("in" if number % 2 else "out", pairs)
-            swaps.append(copied * 1e6 / max(1, us))
+            crossing = transfer.run("in" if number % 2 else "out", pairs)
+            transfer.settle()
+            swaps.append(crossing.num_bytes * 1e6 / max(1, crossing.duration_us))
             began = time.perf_counter()
             target[(number + 1) % turns].copy_(source[number % turns])
             plain.append(num_bytes / (time.perf_counter() - began))

@@ -2,7 +2,8 @@
 
 Whatever can fail or be interrupted runs before ``_commit``, and only takes blocks, which ``rollback`` gives
 back. What makes room for it (``residency``: preemption, eviction, swaps, hits) stands even when the step fails:
-by then memory may have been written over. Events wait in ``_pending`` until it is known whether they happened.
+by then memory may have been written over. Events wait in ``_pending`` until it is known whether they happened,
+and how long the copies between the tiers took: these run beside the step's kernels, and end with the step.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import time
 from collections.abc import Sequence as Many
 
 import torch
+from msgspec.structs import replace
 
 from pagedviz.engine.batch import build_batch, order
 from pagedviz.engine.beam_request import BeamCommit, BeamDraw
@@ -32,9 +34,12 @@ from pagedviz.events import (
     SequenceForked,
     StepFinished,
     StepStarted,
+    SwappedIn,
+    SwappedOut,
     TokenAppended,
 )
 from pagedviz.memory import BlockManager, EvictionPolicy, Swapper
+from pagedviz.memory.swapping import Moving
 
 Found = tuple[list[Scheduled], list[Draw], list[BeamDraw]]
 """What was computed, and which tokens and beams it led to."""
@@ -46,6 +51,7 @@ class EngineCore:
     def __init__(self, runner: Runner, sampler: Sampler, config: EngineConfig, bus: EventBus) -> None:
         self._bus = bus
         self._pending: list[AnyEvent] = []
+        self._copies: list[tuple[int, Moving]] = []  # and where in _pending their events are
         self._interrupts = Interrupts()
         self.runner = runner
         self.sampler = sampler
@@ -62,8 +68,8 @@ class EngineCore:
         self.costs = CostModel()
         self.counters = Counters()
         self.scheduler = Scheduler(config, self.manager, self.costs, runner.cache.bytes_per_block)
-        swapper = Swapper(self.manager, runner.move, config.placement)
-        self._residency = Residency(self.manager, swapper, self.scheduler, self.counters, self.costs, self._emit)
+        swapper = Swapper(self.manager, runner.move, config.placement, self._emit_copy)
+        self._residency = Residency(self.manager, swapper, self.scheduler, self.counters, self._emit)
         self.requests: dict[str, Request] = {}
         self.touched: dict[str, Request] = {}
         """Requests that got a token, until somebody takes them out: an exception on the way loses none."""
@@ -80,8 +86,20 @@ class EngineCore:
     def _emit(self, event: AnyEvent) -> None:
         self._pending.append(event)
 
+    def _emit_copy(self, event: SwappedOut | SwappedIn, moving: Moving) -> None:
+        self._copies.append((len(self._pending), moving))
+        self._emit(event)
+
+    def _settle(self) -> None:
+        """Wait for the copies between the tiers; their events, and the cost model, then know how long they took."""
+        self.runner.settle()
+        for at, moving in self._copies:
+            self._pending[at] = replace(self._pending[at], duration_us=moving.duration_us)
+            self.costs.saw_copy(moving.num_bytes, moving.duration_us)
+        self._copies = []
+
     def _publish(self) -> None:
-        events, self._pending = self._pending, []
+        events, self._pending, self._copies = self._pending, [], []
         self._bus.publish(self.steps, events)
 
     # -- requests ----------------------------------------------------------------------------------------------
@@ -142,7 +160,10 @@ class EngineCore:
                         self._fork(admission.request)  # when all of its prompt was found
                 items, draws, beams = self._attempt(plan)
             except BaseException:
-                self._publish()
+                try:
+                    self._settle()
+                finally:
+                    self._publish()
                 raise
             self.steps += 1
             self._pending.insert(0, _started(items))
@@ -154,11 +175,13 @@ class EngineCore:
         stands = len(self._pending)
         self.manager.begin()
         try:
-            return self._execute(plan)
+            found = self._execute(plan)
+            self._settle()
         except BaseException:
             self.manager.rollback()
             del self._pending[stands:]
             raise
+        return found
 
     def _execute(self, plan: StepPlan) -> Found:
         items = order(plan.scheduled)

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Many
 
-from pagedviz.engine.costs import CostModel
 from pagedviz.engine.counters import Counters
 from pagedviz.engine.request import Request, RequestStatus
 from pagedviz.engine.scheduler import Admission, Preemption, Scheduler, StepPlan
 from pagedviz.events import Emit, PrefixHit, PrefixMissed, RequestPreempted, RequestScheduled
-from pagedviz.memory import BlockManager, Moved, Prefix, Swapper
+from pagedviz.memory import BlockManager, Prefix, Swapper
 
 
 class Residency:
@@ -25,14 +24,12 @@ class Residency:
         swapper: Swapper,
         scheduler: Scheduler,
         counters: Counters,
-        costs: CostModel,
         emit: Emit,
     ) -> None:
         self._manager = manager
         self._swapper = swapper
         self._scheduler = scheduler
         self._counters = counters
-        self._costs = costs
         self._emit = emit
 
     def prepare(self, plan: StepPlan) -> None:
@@ -75,7 +72,7 @@ class Residency:
             )
 
         if swaps:
-            self._saw(self._swapper.swap_out(request.id, ids, announce))
+            self._swapper.swap_out(request.id, ids, announce)
             self._counters.swaps += 1
         else:
             announce()
@@ -95,9 +92,6 @@ class Residency:
             for logical, block in enumerate(self._manager.tables(sequence.id)[0])
         }
         return sum(fills.values())
-
-    def _saw(self, moved: Moved) -> None:
-        self._costs.saw_copy(moved.num_bytes, moved.duration_us)
 
     # -- in --------------------------------------------------------------------------------------------------
 
@@ -120,10 +114,10 @@ class Residency:
         """What is in the host tier comes up."""
         request, prefix = admission.request, admission.prefix
         if prefix is None:
-            self._saw(self._swapper.swap_in(request.id, _ids(request), lambda: self._resume(request)))
+            self._swapper.swap_in(request.id, _ids(request), lambda: self._resume(request))
             self._scheduler.admit(request)
         elif prefix.found > prefix.on_device:
-            self._saw(self._swapper.promote(request.id, request.active()[0].id, prefix))
+            self._swapper.promote(request.id, request.active()[0].id, prefix)
 
     def _resume(self, request: Request) -> None:
         self._emit(RequestScheduled(request.id, resumed=True))

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 
 import torch
 
-from pagedviz.attention import KVCache, PagedBatch, StepAttention, Transfer, select_backend
+from pagedviz.attention import KVCache, PagedBatch, StepAttention, Transfer, select_backend, select_transfer
 from pagedviz.engine.config import EngineConfig
 from pagedviz.errors import BackendUnavailable, ConfigError
 from pagedviz.events import KernelLaunched
-from pagedviz.memory import Moved
 from pagedviz.memory.block_manager import Copy
-from pagedviz.memory.swapping import Pairs
+from pagedviz.memory.swapping import Moving, Pairs
 from pagedviz.models import PagedModel
 from pagedviz.models.placement import DTYPES
 
@@ -36,7 +35,7 @@ class Runner:
             raise BackendUnavailable("Triton's interpreter computes bfloat16 wrongly: use dtype='float32'")
         self.cache = self._pool("num_device_blocks", config.num_device_blocks, config, self.device)
         host = self._pool("num_host_blocks", config.num_host_blocks, config, torch.device("cpu"))
-        self._transfer = Transfer(self.kernels, self.cache, host)
+        self._transfer: Transfer = select_transfer(self.kernels, self.cache, host)
         self._places = model.spec.places()
 
     def _pool(self, option: str, blocks: int, config: EngineConfig, device: torch.device) -> KVCache:
@@ -47,9 +46,13 @@ class Runner:
         except (RuntimeError, MemoryError) as error:  # torch's out-of-memory errors are RuntimeErrors
             raise ConfigError(f"{option}={blocks}: no memory for K and V of so many blocks ({error})") from error
 
-    def move(self, direction: str, pairs: Pairs) -> Moved:
+    def move(self, direction: str, pairs: Pairs) -> Moving:
         """Copy the content of (source, target) blocks to the other tier: ``"out"`` of the device, or ``"in"``."""
-        return Moved(*self._transfer.run(direction, pairs))
+        return self._transfer.run(direction, pairs)
+
+    def settle(self) -> None:
+        """Wait for the copies between the tiers that are under way."""
+        self._transfer.settle()
 
     def copy(self, copies: Sequence[Copy]) -> list[KernelLaunched]:
         """Copy the content of blocks, all layers in one launch; returns what ran."""

@@ -2,13 +2,14 @@
 
 Every move copies first and changes tables afterwards, so a copy that fails leaves everything as it was.
 A name moves with its content: it is never in both tiers. Which tier an evicted block goes to is asked of a
-placement policy. Tensors are copied by ``move``, which this module knows as a function only.
+placement policy. Tensors are copied by ``move``, which this module knows as a function only; a copy may still be
+under way when its tables change, as everybody who uses its target waits for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from pagedviz.errors import PolicyError
 from pagedviz.events import (
@@ -28,15 +29,32 @@ from pagedviz.memory.prefix import Prefix
 Pairs = Sequence[tuple[int, int]]
 
 
+class Moving(Protocol):
+    """A copy between the tiers, perhaps under way."""
+
+    @property
+    def num_bytes(self) -> int:
+        """K and V of all its blocks."""
+        ...
+
+    @property
+    def duration_us(self) -> int:
+        """0 until it is known."""
+        ...
+
+
 class Moved(NamedTuple):
-    """What a copy between the tiers took."""
+    """A copy that is done."""
 
     num_bytes: int
     duration_us: int
 
 
-Move = Callable[[str, Pairs], Moved]
+Move = Callable[[str, Pairs], Moving]
 """``move("out" | "in", pairs)`` copies the content of (source block, target block) pairs to the other tier."""
+
+Tell = Callable[[SwappedOut | SwappedIn, Moving], None]
+"""Emits an event. Whoever lets copies be under way corrects its duration when that is known."""
 
 
 def no_tensors(direction: str, pairs: Pairs) -> Moved:  # noqa: ARG001 - the shape of Move
@@ -48,11 +66,19 @@ class Swapper:
     """Moves content between the tiers of a block manager."""
 
     def __init__(
-        self, manager: BlockManager, move: Move = no_tensors, placement: str | Placement = "always"
+        self,
+        manager: BlockManager,
+        move: Move = no_tensors,
+        placement: str | Placement = "always",
+        tell: Tell | None = None,
     ) -> None:
         self._manager = manager
         self._move = move
         self.placement = make_placement(placement)
+        self._tell: Tell = tell or (lambda event, _: manager.emit(event))
+
+    def _copy(self, direction: str, pairs: Pairs) -> Moving:
+        return self._move(direction, pairs) if pairs else Moved(0, 0)
 
     # -- room on the device ----------------------------------------------------------------------------------
 
@@ -70,7 +96,7 @@ class Swapper:
         self._host_room(len(down))
         targets = self._manager.host.pool.upcoming(len(down))
         pairs = tuple((entry.block, target) for entry, target in zip(down, targets, strict=True))
-        moved = self._move("out", pairs) if pairs else Moved(0, 0)
+        moving = self._copy("out", pairs)
         # The device gives the names up before the host takes them over.
         emit, manager = self._manager.emit, self._manager
         kept = {entry.block for entry in down}
@@ -78,7 +104,7 @@ class Swapper:
             assert manager.host.pool.take() == target
             emit(BlockCached("host", entry.key[0], target, entry.key[1]))
         if pairs:
-            emit(SwappedOut("", pairs, *moved))
+            self._tell(SwappedOut("", pairs, moving.num_bytes, moving.duration_us), moving)
         device.evict([item for item in chosen if item[0].block in kept], lost=False)
         device.evict([item for item in chosen if item[0].block not in kept])
         host = manager.host
@@ -102,7 +128,7 @@ class Swapper:
 
     # -- sequences -------------------------------------------------------------------------------------------
 
-    def swap_out(self, request: str, sequences: Sequence[int], announce: Callable[[], None]) -> Moved:
+    def swap_out(self, request: str, sequences: Sequence[int], announce: Callable[[], None]) -> None:
         """Move all blocks of a request's sequences to the host tier.
 
         A block that others own too is copied, and keeps its name on the device. ``announce`` is called once the
@@ -112,7 +138,7 @@ class Swapper:
         sources = self._distinct(sequences)
         self._host_room(len(sources))
         pairs = tuple(zip(sources, host.pool.upcoming(len(sources)), strict=True))
-        moved = self._move("out", pairs)
+        moving = self._copy("out", pairs)
         announce()
         target_of = dict(pairs)
         assert [host.pool.take() for _ in pairs] == list(target_of.values())
@@ -129,7 +155,7 @@ class Swapper:
                         seen.add(block)
                         manager.emit(BlockAllocated("host", group, block, sequence, logical, "swap_out"))
             manager.place(sequence, tables, swapped=True)
-        manager.emit(SwappedOut(request, pairs, *moved))
+        self._tell(SwappedOut(request, pairs, moving.num_bytes, moving.duration_us), moving)
         for sequence in sequences:
             for group, table in enumerate(before[sequence]):
                 for logical in range(len(table) - 1, -1, -1):
@@ -137,14 +163,13 @@ class Swapper:
                     if device.pool.refcount(block) == 1:
                         self._name_goes(device.drop_name(block), target_of[block])
                     manager.release_entry(device, sequence, group, logical, block)
-        return moved
 
     def _name_goes(self, entry: CachedBlock | None, target: int) -> None:
         host = self._manager.host
         if entry is not None and host.cache is not None:
             host.cache.name(target, entry.key, entry.depth, entry.born).hits = entry.hits
 
-    def swap_in(self, request: str, sequences: Sequence[int], announce: Callable[[], None]) -> Moved:
+    def swap_in(self, request: str, sequences: Sequence[int], announce: Callable[[], None]) -> None:
         """Bring all blocks of a request's sequences back; content that the device has is shared instead of copied.
 
         ``make_room`` has seen to it that there are enough free device blocks. ``announce`` as in ``swap_out``.
@@ -153,7 +178,7 @@ class Swapper:
         before = {sequence: manager.tables(sequence) for sequence in sequences}
         shared, copied = self._whence(sequences)
         pairs = tuple(zip(copied, device.pool.upcoming(len(copied)), strict=True))
-        moved = self._move("in", pairs) if pairs else Moved(0, 0)
+        moving = self._copy("in", pairs)
         announce()
         target_of = {**shared, **dict(pairs)}
         unowned = {device.pool.take() for _ in pairs}
@@ -170,10 +195,9 @@ class Swapper:
                         manager.emit(BlockShared("device", group, block, sequence, logical, count))
             manager.place(sequence, tables, swapped=False)
         if pairs:
-            manager.emit(SwappedIn(request, pairs, *moved))
+            self._tell(SwappedIn(request, pairs, moving.num_bytes, moving.duration_us), moving)
         for sequence in sequences:
             self._leave_host(sequence, before[sequence], target_of, fresh)
-        return moved
 
     def _whence(self, sequences: Sequence[int]) -> tuple[dict[int, int], list[int]]:
         """For the host blocks of sequences: device blocks with the same content, and those that must be copied."""
@@ -224,7 +248,7 @@ class Swapper:
 
     # -- hits ------------------------------------------------------------------------------------------------
 
-    def promote(self, request: str, sequence: int, prefix: Prefix) -> Moved:
+    def promote(self, request: str, sequence: int, prefix: Prefix) -> None:
         """Extend a sequence's tables to all of its prefix: blocks in the host tier come up, in one copy."""
         manager, host, device = self._manager, self._manager.host, self._manager.device
         begun = len(manager.tables(sequence)[0])
@@ -238,7 +262,7 @@ class Swapper:
         sources = [entry.block for entry in entries if entry is not None]
         assert len(sources) == len(below), "what was found is still there"
         pairs = tuple(zip(sources, device.pool.upcoming(len(sources)), strict=True))
-        moved = self._move("in", pairs) if pairs else Moved(0, 0)
+        moving = self._copy("in", pairs)
         if keys and not begun:
             manager.open(sequence)
         waiting = iter(pairs)
@@ -254,7 +278,7 @@ class Swapper:
                 manager.extend(sequence, group, target)
                 manager.emit(BlockAllocated("device", group, target, sequence, logical, "prefix_hit"))
         if pairs:
-            manager.emit(SwappedIn(request, pairs, *moved))
+            self._tell(SwappedIn(request, pairs, moving.num_bytes, moving.duration_us), moving)
         up = dict(zip(below, pairs, strict=True))
         for logical, group, content in keys:
             if (group, content) in up:
@@ -262,4 +286,3 @@ class Swapper:
                 manager.emit(BlockFilled("device", group, target, sequence, logical, content))
                 manager.name(target, group, logical, content)
         manager.set_hashes(sequence, prefix.names[: prefix.found])
-        return moved

@@ -1,4 +1,4 @@
-"""What the engine tests share, and their neighbours on the path: importlib mode puts no test folder there."""
+"""What the engine tests share, and neighbours on the path (``late``): importlib mode puts no test folder there."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 import pagedviz as pv
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "attention")]
 
 
 @pytest.fixture
