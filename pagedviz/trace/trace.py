@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from pagedviz.errors import ConfigError, DamagedTraceWarning, TruncatedTraceWarning
+from pagedviz.errors import ConfigError, DamagedTraceWarning, TraceFormatError, TruncatedTraceWarning
 from pagedviz.events import AnyEvent, Batch
 from pagedviz.events.codec import EngineInfo
 from pagedviz.trace import file
@@ -92,7 +92,11 @@ class Trace:
             raise ConfigError(
                 f"step {step} is not in the trace, which has steps {self.first_step} to {self.last_step}"
             )
-        return self._replay.after(bisect_right(self.batches, step, key=lambda batch: batch.step))
+        try:
+            return self._replay.after(bisect_right(self.batches, step, key=lambda batch: batch.step))
+        except TraceFormatError as error:
+            told = f"{error}; Trace.load(path, sound_part=True) reads what is before it"
+            raise TraceFormatError(told) from error
 
     def to_bytes(self) -> bytes:
         """The trace as it is in a file, not compressed."""

@@ -9,6 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from pagedviz.events import Batch, BlockFreed
+from pagedviz.events.codec import encode_batch
 from pagedviz.trace import Trace
 from pagedviz.widgets.page import page as page_of
 
@@ -211,6 +213,28 @@ def test_of_a_cut_off_file_what_is_there_is_shown(shown, other):
         "document.querySelector('[data-testid=status]').textContent === 'the gzip stream is damaged or cut off'"
     )
     assert 0 < int(shown.root("next-seq")) < other.num_events
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (b"oops\n", "line 10 is damaged"),
+        (b"", "events 59 to 66 are missing before step 8"),
+        (None, "event 59 in step 7 contradicts what came before"),
+    ],
+)
+def test_of_a_damaged_file_what_is_sound_is_shown(shown, trace, line, words):
+    lines = trace.to_bytes().splitlines(keepends=True)
+    batch = trace.batches[7]
+    if line is None:
+        line = encode_batch(
+            Batch(batch.seq, batch.step, batch.t_us, (BlockFreed("device", 0, 5), *batch.events[1:]))
+        )
+    shown.drop("damaged.pvtrace", b"".join([*lines[:9], line, *lines[10:]]))
+    shown.wait_for_message("This is damaged.pvtrace.")
+    shown.wait_for_step(trace.batches[6].step)
+    assert shown.root("next-seq") == str(batch.seq)
+    assert words in shown.page.inner_text("[data-testid=status]")
 
 
 def test_dragged_text_is_left_alone(shown):
