@@ -6,7 +6,7 @@ import statistics
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from pagedviz.figures.frame import finish, need_tier, need_trace
+from pagedviz.figures.frame import EDGE, finish, need_tier, need_trace
 from pagedviz.figures.theme import theme
 from pagedviz.figures.words import plural
 from pagedviz.trace import Trace
@@ -63,7 +63,7 @@ def block_lifetimes(trace: Trace, tier: str = "device") -> go.Figure:
             name=_NAMES[ending],
             marker={
                 "color": colours[ending],
-                "line": {"width": 1, "color": "#ffffff"},
+                "line": EDGE,
                 "pattern": {"shape": _PATTERNS[ending], "fgcolor": "#ffffff", "size": 6, "solidity": 0.25},
             },
             hovertemplate=f"%{{y:,}} {_NAMES[ending]}, after %{{customdata}}<extra></extra>",

@@ -86,21 +86,21 @@ def block_map(state: State, info: EngineInfo | None = None, tier: str = "device"
 
 
 def _add_textures(figure: go.Figure, state: State, tier: str, columns: int, count: int) -> None:
-    """Dots and strokes, so that nothing depends on colour alone."""
+    """Marks in the corners where the picture has them, so that nothing depends on colour alone."""
     steps = theme().copied_steps
     held = {number: block for number, block in state.blocks.get(tier, {}).items() if number < count}
     kinds = {
-        "shared": ("circle", [number for number, block in held.items() if words.shared(block)]),
-        "copied": ("diamond", [n for n, block in held.items() if words.copied(state, block, steps)]),
-        "cached": ("square", [number for number, block in held.items() if not block.holders]),
-        "moved": ("triangle-up", [n for n, block in held.items() if words.moved(state, block, steps)]),
-        "evicted": ("x", [n for n in range(count) if words.evicted(state, tier, n, steps)]),
+        "shared": ("circle", (0.3, -0.3), [number for number, block in held.items() if words.shared(block)]),
+        "copied": ("diamond", (-0.3, -0.3), [n for n, block in held.items() if words.copied(state, block, steps)]),
+        "cached": ("square", (0, 0), [number for number, block in held.items() if not block.holders]),
+        "moved": ("triangle-up", (-0.3, 0.3), [n for n, block in held.items() if words.moved(state, block, steps)]),
+        "evicted": ("x", (0.3, 0.3), [n for n in range(count) if words.evicted(state, tier, n, steps)]),
     }
-    for key, (symbol, numbers) in kinds.items():
+    for key, (symbol, (right, down), numbers) in kinds.items():
         if numbers:
             figure.add_scatter(
-                x=[number % columns for number in numbers],
-                y=[number // columns for number in numbers],
+                x=[number % columns + right for number in numbers],
+                y=[number // columns + down for number in numbers],
                 mode="markers",
                 name=theme().label(key),
                 marker={"symbol": symbol, "size": 9, "color": INK, "line": {"width": 1, "color": "#ffffff"}},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pagedviz.figures.frame import finish, need_tier, need_trace
+from pagedviz.figures.frame import finish, need_tier, need_trace, pale
 from pagedviz.figures.strip import thin
 from pagedviz.figures.theme import theme
 from pagedviz.trace import Trace, memory_history
@@ -62,7 +62,7 @@ def fragmentation(trace: Trace, tier: str = "device") -> go.Figure:
             stackgroup="slots",
             mode="lines",
             line={"width": 0.5, "shape": "hv", "color": colours[key]},
-            fillcolor=_pale(colours[key]) if key == "free" else colours[key],
+            fillcolor=pale(colours[key]) if key == "free" else colours[key],
             fillpattern={
                 "shape": pattern,
                 "fgcolor": "#ffffff",
@@ -83,9 +83,3 @@ def fragmentation(trace: Trace, tier: str = "device") -> go.Figure:
         hovermode="x unified",
         yaxis={"range": [0, 100]},
     )
-
-
-def _pale(colour: str) -> str:
-    """The colour, nearly transparent: free slots are the ground."""
-    red, green, blue = (int(colour[index : index + 2], 16) for index in (1, 3, 5))
-    return f"rgba({red},{green},{blue},0.2)"

@@ -14,8 +14,14 @@ if TYPE_CHECKING:
 INK = "#1f2328"
 """Of marks on colours; with a white edge it is seen on any ground."""
 
-PATTERNS = ("", "/", "\\", "x", ".", "-", "+", "|")
-"""What tells areas and bars apart besides colour, in the order in which they are drawn."""
+EDGE = {"width": 1, "color": "rgba(127,127,127,0.6)"}
+"""Of bars that touch, on a light ground and on a dark one."""
+
+
+def pale(colour: str) -> str:
+    """A colour of the theme, nearly transparent: free slots are the ground."""
+    red, green, blue = (int(colour[index : index + 2], 16) for index in (1, 3, 5))
+    return f"rgba({red},{green},{blue},0.2)"
 
 
 def need_trace(value: object) -> Trace:

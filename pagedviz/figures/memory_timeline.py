@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pagedviz.figures.frame import finish, need_tier, need_trace
+from pagedviz.figures.frame import finish, need_tier, need_trace, pale
 from pagedviz.figures.strip import thin
 from pagedviz.figures.theme import theme
 from pagedviz.trace import MemoryPoint, Trace, memory_history
@@ -49,8 +49,7 @@ def memory_timeline(trace: Trace, tier: str = "device") -> go.Figure:
             name=theme().label(key),
             stackgroup="slots",
             line={"width": 0, "shape": "hv"},
-            fillcolor=theme().memory[key],
-            opacity=0.2 if key == "free" else 1,
+            fillcolor=pale(theme().memory[key]) if key == "free" else theme().memory[key],
             hovertemplate=f"%{{y:,}} slots {theme().label(key)}<extra></extra>",
         )
     for key, symbol in _SYMBOLS.items():
@@ -74,6 +73,7 @@ def _add_marks(figure: go.Figure, points: list[MemoryPoint], key: str, symbol: s
             y=[point.use.total - point.use.free for point in marked],
             customdata=[getattr(point, key) for point in marked],
             mode="markers",
+            cliponaxis=False,
             name=theme().label(key),
             marker={"symbol": symbol, "size": 10, "color": theme().marks[key], "line": {"width": 1}},
             hovertemplate=f"%{{customdata}} {theme().label(key)}<extra></extra>",

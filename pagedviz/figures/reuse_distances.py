@@ -6,7 +6,7 @@ from collections import Counter
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from pagedviz.figures.frame import finish, need_trace
+from pagedviz.figures.frame import EDGE, finish, need_trace
 from pagedviz.figures.theme import theme
 from pagedviz.figures.words import percent, plural
 from pagedviz.trace import Trace, reuse
@@ -54,7 +54,7 @@ def reuse_distances(trace: Trace) -> go.Figure:
         width=width,
         customdata=[_between(bar * width, width) for bar in sorted(bars)],
         name="uses by distance",
-        marker={"color": theme().memory["cached"], "line": {"width": 1, "color": "#ffffff"}},
+        marker={"color": theme().memory["cached"], "line": EDGE},
         hovertemplate="%{y:,} uses with %{customdata} in between<extra></extra>",
     )
     sizes = [0, *(distance + 1 for distance in sorted(counts))]
@@ -84,7 +84,9 @@ def reuse_distances(trace: Trace) -> go.Figure:
             "title": "hit rate of an LRU cache (%)",
             "overlaying": "y",
             "side": "right",
-            "range": [0, 105],
+            "range": [0, 100],
+            "tickmode": "linear",
+            "dtick": 20,
             "showgrid": False,
         },
     )
