@@ -1,8 +1,8 @@
 """The session: the one owner of an engine while it generates in the background.
 
 It decides who may talk to the engine (whoever goes through it) and how long a run is recorded (as long as the
-session is open). When a step is taken is decided in ``stepper``. It knows nothing about widgets, messages or
-drawing: whoever wants to show a run *watches* it.
+session is open). When a step is taken is decided in ``stepper``, where a run stands still by itself in ``halts``.
+It knows nothing about widgets, messages or drawing: whoever wants to show a run *watches* it.
 """
 
 from __future__ import annotations
@@ -14,31 +14,24 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import msgspec
-
 from pagedviz.errors import SessionError
-from pagedviz.stepper import Command, Listener, RunState, Stepper
+from pagedviz.halts import Command, Halts
+from pagedviz.predictions import Pick
+from pagedviz.status import Break, Status
+from pagedviz.stepper import Listener, Stepper
 from pagedviz.trace import Recorder, Trace
+from pagedviz.work import EngineWork
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from pagedviz.breakpoints import Breakpoint, Predicate
     from pagedviz.engine import Engine, RequestOutput, SamplingParams
-    from pagedviz.events import Batch
+    from pagedviz.events import Batch, Event
+    from pagedviz.predictions import Prediction
 
-
-class Status(msgspec.Struct, frozen=True):
-    """Where a run stands, as a person and a view are told.
-
-    ``step`` is the last step that finished, ``message`` a sentence ("" if there is nothing to say), and
-    ``commands`` how many commands of views were taken so far.
-    """
-
-    state: RunState
-    step: int
-    message: str = ""
-    commands: int = 0
-    live: bool = True
+_ENDLESS = 1 << 62
+"""So many steps that the work ends first."""
 
 
 class Session:
@@ -60,10 +53,10 @@ class Session:
         Session._of[id(engine)] = self
         self.engine = engine
         self.recorder = Recorder(engine)
-        self._unsubscribe = engine.subscribe(self._note_step)
-        self._step = self.recorder.start.step
         self._outputs: dict[str, RequestOutput] = {}
-        self._stepper = Stepper(_EngineWork(engine, self._outputs))
+        self._halts = Halts(engine, self.recorder.start, self._changed)
+        self._stepper = Stepper(EngineWork(engine, self._outputs), self._halts)
+        self._unsubscribe = engine.subscribe(self._note)
         self._closed = False
 
     def submit(
@@ -92,6 +85,7 @@ class Session:
         self._check_open()
         with self._stepper.turn():
             name = self.engine.add_request(prompt, params, request_id=request_id, **sampling)
+            self._halts.look_again()
             self._stepper.has_work()
             self._stepper.tell(urgent=self._stepper.state != "running")
         return name
@@ -101,6 +95,8 @@ class Session:
         self._check_open()
         with self._stepper.turn():
             aborted = self.engine.abort(request_id)
+            self._halts.look_again()
+            self._stepper.notice()
             self._stepper.tell(urgent=self._stepper.state != "running")
         return aborted
 
@@ -118,19 +114,46 @@ class Session:
         self._stepper.await_rest()
         return self
 
-    def step(self, n: int = 1) -> Self:
+    def step(self, n: int = 1, *, until: str | type[Event] | Predicate | int | None = None) -> Self:
         """Run exactly ``n`` steps (fewer if the work ends) and stay paused; returns when they are done.
 
+        Args:
+            n: how many.
+            until: run instead until the step is over in which this happened: a kind of event by its name or
+                class, or a function of an event that returns True; or until the step of this number is over.
+
+        A breakpoint ends it sooner.
+
         Raises:
-            SessionError: the engine failed (its error is the cause), or the session is closed.
+            SessionError: the engine failed, or the function ``until`` raised (its error is the cause); the session
+                is closed; ``n`` is below 1; or the step ``until`` is past.
+            ConfigError: there is no such kind.
         """
         self._check_open()
-        if n < 1:
-            raise SessionError(f"step({n}): the number of steps must be at least 1")
-        self._stepper.begin(steps=n)
-        self._stepper.await_rest()
+        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+            raise SessionError(f"step({n!r}): the number of steps must be at least 1")
+        if until is None:
+            self._stepper.begin(steps=n)
+            self._stepper.await_rest()
+        elif n != 1:
+            raise SessionError(f"step({n}, until={until!r}): give one of them")
+        else:
+            self._step_until(until)
         self._raise_failure()
         return self
+
+    def _step_until(self, until: str | type[Event] | Predicate | int) -> None:
+        awaited = self._halts.until(until)
+        try:
+            self._stepper.begin(steps=_ENDLESS)
+            self._stepper.await_rest()
+        except KeyboardInterrupt:
+            self.pause()
+            raise
+        finally:
+            awaited.remove()
+        if awaited.error is not None:
+            raise SessionError(f"step(until=...): {self._stepper.message}") from awaited.error
 
     def stop(self) -> Self:
         """End the run and abort what is unfinished, so that no block stays taken."""
@@ -163,6 +186,87 @@ class Session:
         self._raise_failure()
         return self
 
+    # -- where it stops by itself ----------------------------------------------------------------------------
+
+    def break_on(
+        self,
+        kind: str | type[Event] | Predicate | None = None,
+        *,
+        block: int | None = None,
+        tier: str | None = None,
+        sequence: int | None = None,
+        break_before: str | type[Event] | None = None,
+    ) -> Breakpoint:
+        """Stop before the next step whenever something happened; all that is given must be true of one event.
+
+            session.break_on("BlockCopied")
+            session.break_on(block=17)
+            session.break_on(lambda event: getattr(event, "refcount", 0) > 3)
+            session.break_on(break_before="BlockEvicted")
+
+        Args:
+            kind: a kind of event by its name or class, or a function of an event that returns True to stop.
+            block: the event is about this block.
+            tier: of this tier; ``"device"`` if it is not given.
+            sequence: the event is about this sequence.
+            break_before: stop before the step that would cause such an event; stands alone. What the next step
+                would cause is planned without taking it. Resume, or a step, then goes through.
+
+        Returns:
+            It has ``remove()``, and ``enabled``, which may be set.
+
+        Raises:
+            ConfigError: nothing is given, or a value is unknown or out of range.
+            SessionError: the session is closed.
+        """
+        self._check_open()
+        return self._halts.breakpoints.add(kind, block=block, tier=tier, sequence=sequence, before=break_before)
+
+    @property
+    def breakpoints(self) -> tuple[Breakpoint, ...]:
+        """Where the run stops."""
+        return self._halts.breakpoints.shown
+
+    def clear_breakpoints(self) -> None:
+        """Remove them all."""
+        self._halts.breakpoints.clear()
+
+    def predict(self, on: bool = True) -> Self:  # noqa: FBT001, FBT002 - a switch
+        """Stop before each step that causes an eviction, a copy-on-write, a swap or a preemption, to guess what.
+
+        ``status.upcoming`` says what kinds of events; ``guess`` what one expects; the next step what is chosen.
+        """
+        self._check_open()
+        self._halts.predict(on=on)
+        return self
+
+    def guess(
+        self,
+        *,
+        block: int | None = None,
+        tier: str | None = None,
+        sequence: int | None = None,
+        request: str | None = None,
+    ) -> Self:
+        """Say which block, sequence or request the step ahead will choose; the step makes a ``Prediction`` of it.
+
+        A later guess replaces an earlier one. A step without a guess makes no prediction.
+
+        Raises:
+            SessionError: nothing is to be guessed now, or not in these terms.
+            ConfigError: not exactly one is given, or there is none of that id.
+        """
+        self._check_open()
+        self._halts.guess(Pick(block, tier, sequence, request))
+        return self
+
+    @property
+    def predictions(self) -> tuple[Prediction, ...]:
+        """What was guessed, and what came of it."""
+        return self._halts.predictions.made
+
+    # --------------------------------------------------------------------------------------------------------
+
     async def wait(self) -> Self:
         """Return when the run has ended; the loop stays free meanwhile.
 
@@ -190,8 +294,17 @@ class Session:
     @property
     def status(self) -> Status:
         """Where the run stands."""
-        run = self._stepper
-        return Status(run.state, self._step, run.message, run.commands)
+        run, guesses = self._stepper, self._halts.predictions
+        return Status(
+            run.state,
+            self._halts.step,
+            run.message,
+            run.commands,
+            breaks=tuple(Break(item.id, item.text, item.enabled) for item in self.breakpoints),
+            predicting=guesses.on,
+            upcoming=None if run.moving else guesses.upcoming,
+            score=guesses.score,
+        )
 
     @property
     def trace(self) -> Trace:
@@ -222,10 +335,24 @@ class Session:
         """Call ``listener(urgent)`` between two steps when there is news; returns what ends it."""
         return self._stepper.watch(listener)
 
-    def command(self, command: Command) -> None:
-        """Take a command of a view, on any thread and without waiting; listeners hear what came of it."""
-        # A closed session has no work and was stopped, so the stepper answers that there is nothing to do.
-        self._stepper.take(command, of_view=True)
+    def command(self, command: Command, /, **details: Any) -> None:
+        """Take a command of a view, on any thread and without waiting; listeners hear what came of it.
+
+        Args:
+            command: ``pause``, ``step``, ``resume`` or ``stop``, which have no details; ``break``, ``unbreak``,
+                ``predict`` or ``guess``.
+            details: as in `docs/live-protocol.md`.
+
+        Raises:
+            PagedvizError: they are at fault.
+        """
+        if command in ("pause", "step", "resume", "stop"):
+            # A closed session has no work and was stopped, so the stepper answers that there is nothing to do.
+            self._stepper.take(command, of_view=True)
+            return
+        self._check_open()
+        self._halts.command(command, details)
+        self._stepper.notice(of_view=True)
 
     def ask(self, question: Callable[[], None]) -> None:
         """Call ``question`` between two steps: on the engine's thread, or at once if there is none."""
@@ -233,8 +360,11 @@ class Session:
 
     # ----------------------------------------------------------------------------------------------------
 
-    def _note_step(self, batch: Batch) -> None:
-        self._step = batch.step
+    def _changed(self) -> None:
+        self._stepper.notice()
+
+    def _note(self, batch: Batch) -> None:
+        self._halts.note(batch, moving=self._stepper.moving)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -243,22 +373,3 @@ class Session:
     def _raise_failure(self) -> None:
         if self._stepper.error is not None:
             raise SessionError(f"the engine failed: {self._stepper.message}") from self._stepper.error
-
-
-class _EngineWork:
-    """An engine as the stepper's ``Work``; keeps the latest outputs."""
-
-    def __init__(self, engine: Engine, outputs: dict[str, RequestOutput]) -> None:
-        self._engine = engine
-        self._outputs = outputs
-
-    def pending(self) -> bool:
-        return self._engine.has_unfinished_requests()
-
-    def step(self) -> None:
-        for output in self._engine.step():
-            self._outputs[output.request_id] = output
-
-    def abandon(self) -> None:
-        for request_id in self._engine.unfinished_request_ids():
-            self._engine.abort(request_id)

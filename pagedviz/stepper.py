@@ -1,6 +1,7 @@
 """A background thread that takes steps: it decides when one is taken, and what state the run is in.
 
-What a step is, the ``Work`` knows; who watches, the listeners. The session puts an engine here.
+What a step is, the ``Work`` knows; who watches, the listeners; what is worth standing still for, the ``Guard``.
+The session puts an engine here.
 
 Two locks, always taken in this order: the turn is held during a step, so for as long as one takes;
 ``_control`` guards the flags and is only ever held for microseconds. Commands take the second one alone,
@@ -17,13 +18,13 @@ from collections.abc import Callable, Iterator
 from typing import Literal, Protocol
 
 RunState = Literal["ready", "running", "paused", "finished", "stopped", "failed"]
-Command = Literal["pause", "step", "resume", "stop"]
+Motion = Literal["pause", "step", "resume", "stop"]
 Listener = Callable[[bool], None]
 """Called between two steps when there is news; True if it cannot wait."""
 
 NOTHING_TO_DO = "There is nothing to generate: submit a request first."
 _PATIENCE_AT_EXIT_S = 10.0
-_Order = Literal["tell", "step", "stop"]
+_Order = Literal["look", "tell", "step", "stop"]
 _log = logging.getLogger(__name__)
 
 
@@ -40,14 +41,34 @@ class Work(Protocol):
         """Give up what is left."""
 
 
+class Guard(Protocol):
+    """Says when the run must stand still. Called on the stepping thread, between two steps."""
+
+    def before(self) -> str:
+        """Why the next step must not be taken yet, or ""; asked again about the same step, it lets it pass."""
+
+    def after(self) -> str:
+        """Why the run must stand after the step that was just taken, or ""."""
+
+
+class _Open:
+    """A guard that lets everything pass."""
+
+    def before(self) -> str:
+        return ""
+
+    after = before
+
+
 class Stepper:
     """Steps its work in the background, and can be paused, stepped, resumed and stopped at any time.
 
     The thread ends when no work is left. Anyone may read ``state``, ``message``, ``error`` and ``commands``.
     """
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, guard: Guard | None = None) -> None:
         self._work = work
+        self._guard: Guard = guard or _Open()
         self.state: RunState = "ready"
         self.message = ""
         self.error: BaseException | None = None
@@ -63,6 +84,9 @@ class Stepper:
         self._owed = 0
         self._stepping = False
         self._guests = 0
+        # Whether the guard has looked ahead since the run stands, and how often what it goes by was changed.
+        self._looked = True
+        self._changes = 0
         self._questions: list[Callable[[], None]] = []
         self._told = self._news()
 
@@ -73,7 +97,12 @@ class Stepper:
         """Whether there is a thread; it may stand still."""
         return self._thread is not None
 
-    def take(self, command: Command, *, of_view: bool = False) -> None:
+    @property
+    def moving(self) -> bool:
+        """Whether a step is in progress, or the next one needs no word of anybody."""
+        return self._go or self._owed > 0 or self._stepping
+
+    def take(self, command: Motion, *, of_view: bool = False) -> None:
         """Take a command without waiting for a step; listeners hear what came of it."""
         with self._control:
             self.commands += of_view
@@ -101,7 +130,8 @@ class Stepper:
             self._go = steps == 0
             self._owed = self._owed + steps if steps else 0
             if self._go or not self.alive:
-                self.state, self.message, self.error = ("running" if self._go else "paused"), "", None
+                self.state, self.error = ("running" if self._go else "paused"), None
+            self.message = ""  # it was about where the run stood
             if not self.alive:
                 # A thread that still computes while the interpreter goes down can crash it.
                 atexit.register(self._exit)
@@ -110,9 +140,23 @@ class Stepper:
                 self._thread.start()
             self._control.notify_all()
 
+    def notice(self, *, of_view: bool = False) -> None:
+        """What the guard goes by has changed: it looks ahead again if the run stands, and listeners hear of it."""
+        with self._control:
+            self.commands += of_view
+            self._changes += 1
+            self._looked = False
+            self._control.notify_all()
+            if self.alive:
+                return  # it sees that there is news
+        with self.turn():
+            self.tell(urgent=True)
+
     def has_work(self) -> None:
         """There is work again: go on if it only ran out. A stopped or failed run waits for a person."""
         with self._control:
+            self._changes += 1
+            self._looked = False
             if self.state == "finished" and self._go:
                 self.begin()
             elif not self.alive:
@@ -120,7 +164,7 @@ class Stepper:
 
     def await_rest(self) -> None:
         """Return when no step is in progress and none is owed."""
-        self._wait(lambda: not self.alive or (self.state == "paused" and not self._owed and not self._stepping))
+        self._wait(lambda: not self.alive or (self.state == "paused" and self._looked and not self.moving))
 
     def await_end(self, timeout: float | None = None) -> None:
         """Return when there is no thread, or after ``timeout`` seconds."""
@@ -187,11 +231,13 @@ class Stepper:
                 may_step = self._go or self._owed > 0
                 if not may_step:
                     self.state = "paused"
+                    if not self._looked:
+                        return "look"
                 if self._questions or self._news() != self._told:
                     return "tell"
                 if may_step and not self._guests:
                     self._owed -= 0 if self._go else 1
-                    self._stepping = True
+                    self._stepping, self._looked = True, False
                     return "step"
                 self._control.notify_all()
                 self._control.wait()
@@ -199,6 +245,9 @@ class Stepper:
     def _obey(self, order: _Order) -> bool:
         """Do it, and return False if that was the end of the run. The caller has the turn."""
         try:
+            if order == "look":
+                self._look()
+                return True
             if order == "tell":
                 self._answer()
                 self.tell(urgent=True)
@@ -207,19 +256,45 @@ class Stepper:
                 self._work.abandon()
                 self._end("stopped")
                 return False
-            if not self._work.pending():
-                self._end("finished", NOTHING_TO_DO)
-                return False
-            self._work.step()
-            if not self._work.pending():
-                self._end("finished")
-                return False
+            return self._step()
         except BaseException as error:  # noqa: BLE001 - a thread has nobody to raise to; who waits for it will
             self._end("failed", f"{type(error).__name__}: {error}", error)
             return False
-        # Single steps are shown at once; of many in a row only the last has to be.
-        self.tell(urgent=not self._go and not self._owed)
+
+    def _step(self) -> bool:
+        """Take a step if nothing speaks against it; False if that was the end of the run."""
+        if not self._work.pending():
+            self._end("finished", NOTHING_TO_DO)
+            return False
+        reason = self._guard.before()
+        if not reason:
+            self._work.step()
+            reason = self._guard.after()
+        if reason:
+            self._stand(reason)
+        if not self._work.pending():
+            self._end("finished", reason)
+            return False
+        # Single steps are shown at once; of many in a row only the last has to be. What stands still is shown then.
+        if not reason:
+            self.tell(urgent=not self._go and not self._owed)
         return True
+
+    def _stand(self, reason: str) -> None:
+        """Take no further step until somebody says so."""
+        with self._control:
+            self._go, self._owed = False, 0
+            self.message = reason
+
+    def _look(self) -> None:
+        """The run has come to stand: what is ahead is shown now, so that the next command goes through it."""
+        changes = self._changes
+        reason = self._guard.before() if self._work.pending() else ""
+        with self._control:
+            self._looked = self._changes == changes
+            if reason:
+                self.message = f"{self.message}; {reason}" if self.message else reason
+            self._control.notify_all()
 
     def _end(self, state: RunState, message: str = "", error: BaseException | None = None) -> None:
         with self._control:
@@ -253,7 +328,7 @@ class Stepper:
         self.state, self.message, self.error = state, message, error
 
     def _news(self) -> tuple[object, ...]:
-        return self.state, self.message, self.commands
+        return self.state, self.message, self.commands, self._changes
 
     def _wait(self, condition: Callable[[], bool], timeout: float | None = None) -> None:
         if threading.current_thread() is not self._thread:  # a listener that pauses must not wait for itself

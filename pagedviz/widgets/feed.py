@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from pagedviz.trace.recorder import Lines
 
@@ -14,7 +14,35 @@ if TYPE_CHECKING:
     from pagedviz.trace import Trace
 
 Listener = Callable[[bool], None]
-Command = Literal["pause", "step", "resume", "stop"]
+Command = Literal["pause", "step", "resume", "stop", "break", "unbreak", "predict", "guess"]
+
+
+class Break(Protocol):
+    """A breakpoint as it is shown."""
+
+    @property
+    def id(self) -> int:
+        """Its number."""
+
+    @property
+    def text(self) -> str:
+        """What it waits for."""
+
+    @property
+    def enabled(self) -> bool:
+        """Whether it stops the run."""
+
+
+class Upcoming(Protocol):
+    """What the next step will cause."""
+
+    @property
+    def step(self) -> int:
+        """Its number."""
+
+    @property
+    def kinds(self) -> Sequence[str]:
+        """Kinds of events."""
 
 
 class Status(Protocol):
@@ -39,6 +67,22 @@ class Status(Protocol):
     @property
     def live(self) -> bool:
         """Whether anything can still happen."""
+
+    @property
+    def breaks(self) -> Sequence[Break]:
+        """The breakpoints."""
+
+    @property
+    def predicting(self) -> bool:
+        """Whether the run stops for guesses."""
+
+    @property
+    def upcoming(self) -> Upcoming | None:
+        """What is to be guessed now."""
+
+    @property
+    def score(self) -> tuple[int, int]:
+        """How many guesses were right, of how many."""
 
 
 class Source(Protocol):
@@ -69,8 +113,8 @@ class Feed(Protocol):
     def watch(self, listener: Listener, /) -> Callable[[], None]:
         """Call ``listener(urgent)`` whenever there is news, never twice at a time; returns what ends it."""
 
-    def command(self, command: Command, /) -> None:
-        """Take a command of a view; on any thread, and without waiting."""
+    def command(self, command: Command, /, **details: Any) -> None:
+        """Take a command of a view; on any thread, and without waiting. Raises if its details are at fault."""
 
     def ask(self, question: Callable[[], None], /) -> None:
         """Call ``question`` when no listener is being called."""
@@ -82,6 +126,10 @@ class _Saved(NamedTuple):
     message: str = ""
     commands: int = 0
     live: bool = False
+    breaks: tuple[Break, ...] = ()
+    predicting: bool = False
+    upcoming: None = None
+    score: tuple[int, int] = (0, 0)
 
 
 class SavedFeed:
@@ -111,7 +159,7 @@ class SavedFeed:
         del listener
         return lambda: None
 
-    def command(self, command: Command) -> None:
+    def command(self, command: Command, /, **details: Any) -> None:
         """Ignore it: the view says that nothing is live."""
 
     def ask(self, question: Callable[[], None]) -> None:

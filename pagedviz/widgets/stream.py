@@ -15,6 +15,12 @@ from pagedviz.widgets.feed import Feed
 
 SECONDS_PER_MESSAGE = 1 / 30
 
+_DETAILS: dict[str, set[str]] = {
+    "break": {"kind", "block", "tier", "sequence", "before"},
+    "guess": {"block", "tier", "sequence", "request"},
+}
+"""Which details a command of a view can have, apart from its name."""
+
 Send = Callable[[dict[str, Any], list[bytes]], None]
 _log = logging.getLogger(__name__)
 
@@ -51,6 +57,12 @@ class Stream:
                     self._feed.ask(lambda: self._answer(view))
             case {"cmd": "pause" | "step" | "resume" | "stop" as command}:
                 self._feed.command(command)
+            case {"cmd": "break" | "guess" as command, **given} if given and given.keys() <= _DETAILS[command]:
+                self._feed.command(command, **{str(name): value for name, value in given.items()})
+            case {"cmd": "unbreak", "id": int(number)}:
+                self._feed.command("unbreak", id=number)
+            case {"cmd": "predict", "on": bool(on)}:
+                self._feed.command("predict", on=on)
             case _:
                 raise ValueError(f"no message of the live protocol: {message!r:.200}")
 
@@ -74,12 +86,17 @@ class Stream:
 
     def _status(self) -> dict[str, Any]:
         status = self._feed.status
+        upcoming = status.upcoming
         return {
             "state": status.state,
             "step": status.step,
             "message": self._error or status.message,
             "live": status.live,
             "commands": status.commands,
+            "breaks": [{"id": item.id, "text": item.text, "enabled": item.enabled} for item in status.breaks],
+            "predicting": status.predicting,
+            "upcoming": upcoming and {"step": upcoming.step, "kinds": list(upcoming.kinds)},
+            "score": list(status.score),
         }
 
     def close(self) -> None:

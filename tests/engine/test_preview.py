@@ -132,7 +132,7 @@ def test_with_several_groups_and_every_size_of_the_host_tier(tiny, family, host)
     blocks = 34 if family == "gemma3" else 17
     kinds = check(tiny(family), host, num_device_blocks=blocks, num_host_blocks=host, placement="reused")
 
-    assert ("SwappedIn" in kinds) == (host > 1)
+    assert ("SwappedIn" in kinds) == (host > 0)
 
 
 class Moody:

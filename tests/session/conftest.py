@@ -1,9 +1,16 @@
 """A real engine with a model of random weights, small enough for every test to have its own."""
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
+
+import pagedviz as pv
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from stopping import PRESSED
 
 _TINY = Path(__file__).parents[1] / "browser" / "tiny.py"
 
@@ -20,4 +27,15 @@ def tiny():
 def engine(tiny):
     engine = tiny.tiny_engine(num_device_blocks=64)
     yield engine
+    engine.audit()
+
+
+@pytest.fixture
+def pressed(tiny):
+    """A session whose engine has too little memory: everything that can be foretold happens."""
+    engine = tiny.tiny_engine(**PRESSED)
+    with pv.Session(engine) as session:
+        for number in range(3):
+            session.submit([number + 1] * 9, max_tokens=16, temperature=0, ignore_eos=True, n=1 + number % 2)
+        yield session
     engine.audit()

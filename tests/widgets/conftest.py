@@ -14,6 +14,7 @@ class Run:
 
     live = True
     message = ""
+    breaks, predicting, upcoming, score = (), False, None, (0, 0)
 
     def __init__(self):
         self.bus = EventBus()
@@ -50,9 +51,9 @@ class Run:
         self.listeners.append(listener)
         return lambda: listener in self.listeners and self.listeners.remove(listener)
 
-    def command(self, command):
+    def command(self, command, **details):
         self.commands += 1
-        self.taken.append(command)
+        self.taken.append((command, details) if details else command)
 
     def ask(self, question):
         if self.postpones:

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,6 +10,8 @@ from pagedviz.events import codec
 from pagedviz.trace import Trace
 from pagedviz.widgets.feed import SavedFeed
 from pagedviz.widgets.stream import Stream
+
+NO_HALTS = {"breaks": [], "predicting": False, "upcoming": None, "score": [0, 0]}
 
 
 class Wire(list):
@@ -44,7 +47,7 @@ def test_hello_gets_the_whole_trace(run, wire):
         "type": "snapshot",
         "view": "v1",
         "next_seq": run.bus.next_seq,
-        "status": {"state": "ready", "step": 2, "message": "", "live": True, "commands": 0},
+        "status": {"state": "ready", "step": 2, "message": "", "live": True, "commands": 0, **NO_HALTS},
     }
     assert Trace.from_bytes(b"".join(buffers)).batches == run.trace.batches
 
@@ -120,8 +123,58 @@ def test_commands_reach_the_run(run, wire, command):
     assert run.taken == [command]
 
 
+HALTS = [
+    ({"cmd": "break", "kind": "BlockCopied", "block": None}, ("break", {"kind": "BlockCopied", "block": None})),
+    ({"cmd": "break", "block": 3, "tier": "host"}, ("break", {"block": 3, "tier": "host"})),
+    ({"cmd": "break", "before": "BlockEvicted"}, ("break", {"before": "BlockEvicted"})),
+    ({"cmd": "unbreak", "id": 2}, ("unbreak", {"id": 2})),
+    ({"cmd": "predict", "on": True}, ("predict", {"on": True})),
+    ({"cmd": "guess", "request": "r1"}, ("guess", {"request": "r1"})),
+]
+
+
+@pytest.mark.parametrize(("message", "taken"), HALTS)
+def test_what_stops_a_run_reaches_it(run, wire, message, taken):
+    Stream(run, wire.send, wire.clock).receive(message)
+
+    assert run.taken == [taken]
+
+
+def test_the_status_says_what_stops_the_run(run, wire):
+    stream = Stream(run, wire.send, wire.clock)
+    run.breaks = [SimpleNamespace(id=1, text="BlockCopied", enabled=True)]
+    run.predicting, run.score = True, (1, 2)
+    run.upcoming = SimpleNamespace(step=7, kinds=("BlockEvicted",))
+
+    stream.flush(urgent=True)
+
+    status = wire[-1][0]["status"]
+    assert status["breaks"] == [{"id": 1, "text": "BlockCopied", "enabled": True}]
+    assert status["upcoming"] == {"step": 7, "kinds": ["BlockEvicted"]}
+    assert (status["predicting"], status["score"]) == (True, [1, 2])
+
+
 @pytest.mark.parametrize(
-    "message", [None, 3, [], {}, {"cmd": "explode"}, {"cmd": 3}, {"cmd": "hello"}, {"cmd": "hello", "view": 1}]
+    "message",
+    [
+        None,
+        3,
+        [],
+        {},
+        {"cmd": "explode"},
+        {"cmd": 3},
+        {"cmd": "hello"},
+        {"cmd": "hello", "view": 1},
+        {"cmd": "break"},
+        {"cmd": "break", "colour": 3},
+        {"cmd": "break", 3: 4},
+        {"cmd": "unbreak"},
+        {"cmd": "unbreak", "id": "1"},
+        {"cmd": "predict"},
+        {"cmd": "predict", "on": 1},
+        {"cmd": "guess"},
+        {"cmd": "guess", "kind": "BlockEvicted"},
+    ],
 )
 def test_what_is_no_message_is_shown_and_logged_and_breaks_nothing(run, wire, caplog, message):
     stream = Stream(run, wire.send, wire.clock)
@@ -157,9 +210,13 @@ def test_a_saved_trace_speaks_the_same_protocol(run, wire):
     stream = Stream(feed, wire.send, wire.clock)
 
     stream.receive({"cmd": "hello", "view": "a"})
-    stream.receive({"cmd": "pause"})
+    for message in ({"cmd": "pause"}, *(message for message, _ in HALTS)):
+        stream.receive(message)
+    stream.receive({"cmd": "hello", "view": "b"})
 
     message, buffers, _ = wire[-1]
-    assert message["status"] == {"state": "finished", "step": 2, "message": "", "live": False, "commands": 0}
+    assert message["status"] == {
+        "state": "finished", "step": 2, "message": "", "live": False, "commands": 0, **NO_HALTS
+    }  # fmt: skip
     assert message["next_seq"] == run.bus.next_seq
     assert Trace.from_bytes(buffers[0]).batches == run.trace.batches

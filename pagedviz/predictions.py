@@ -1,0 +1,218 @@
+"""Predictions: what a person expects of the next step, and whether it came so. Data, and the comparison.
+
+The engine's part in it is told: what the next step causes (not what it chooses), who belongs to which request, and
+what happened. Knows nothing of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import msgspec
+
+from pagedviz.errors import ConfigError, SessionError
+from pagedviz.events import (
+    AnyEvent,
+    Batch,
+    BlockCopied,
+    BlockEvicted,
+    RequestPreempted,
+    SwappedIn,
+    SwappedOut,
+)
+
+
+class Pick(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A block of a tier, a sequence or a request: what was guessed, or what was chosen. The others are None."""
+
+    block: int | None = None
+    tier: str | None = None
+    sequence: int | None = None
+    request: str | None = None
+
+
+class Prediction(msgspec.Struct, frozen=True):
+    """A guess, and what happened.
+
+    ``choice`` is what the step chose, in the guess's terms: the blocks that were evicted, copied or moved; the
+    sequences or requests that copied or were moved or preempted. ``why`` is the reason that the event gives.
+    """
+
+    step: int
+    kind: str
+    guess: Pick
+    choice: tuple[Pick, ...]
+    why: str
+    right: bool
+
+
+class Upcoming(msgspec.Struct, frozen=True):
+    """What the next step causes, without what it chooses."""
+
+    step: int
+    kinds: tuple[str, ...]
+
+
+ANSWERS = {
+    "RequestPreempted": ("request", "sequence", "block"),
+    "SwappedOut": ("block", "request", "sequence"),
+    "SwappedIn": ("block", "request", "sequence"),
+    "BlockEvicted": ("block",),
+    "BlockCopied": ("block", "sequence", "request"),
+}
+"""For each kind, what can be guessed of it. A preempted request is also guessed by one of its blocks."""
+
+
+class Predictions:
+    """The guesses of one session.
+
+    Attributes:
+        on: whether the run stops for guesses.
+        upcoming: what is to be guessed now; None while there is nothing.
+        guess: what was guessed of it.
+        made: what came of earlier ones.
+    """
+
+    def __init__(self) -> None:
+        self.on = False
+        self.upcoming: Upcoming | None = None
+        self.guess: Pick | None = None
+        self.made: tuple[Prediction, ...] = ()
+        self._requests: Mapping[int, str] = {}
+        self._blocks: Mapping[int, Iterable[tuple[str, int]]] = {}
+
+    @property
+    def score(self) -> tuple[int, int]:
+        """How many were right, and how many there are."""
+        return sum(prediction.right for prediction in self.made), len(self.made)
+
+    def switch(self, *, on: bool) -> None:
+        """Ask for guesses from now on, or no more."""
+        self.on = on
+        if not on:
+            self.upcoming = self.guess = None
+
+    def ask(
+        self,
+        step: int,
+        kinds: tuple[str, ...],
+        requests: Mapping[int, str],
+        blocks: Mapping[int, Iterable[tuple[str, int]]],
+    ) -> None:
+        """A step is ahead that causes these kinds.
+
+        Args:
+            step: its number.
+            kinds: what it causes.
+            requests: sequence -> its request.
+            blocks: sequence -> the (tier, block) pairs in its tables.
+        """
+        self._requests, self._blocks = requests, blocks
+        self.upcoming = Upcoming(step, kinds)
+
+    def take(self, pick: Pick) -> None:
+        """Note what a person expects; a later guess for the same step replaces it.
+
+        Raises:
+            SessionError: there is nothing to guess, or not in these terms.
+            ConfigError: there is no such sequence or request.
+        """
+        upcoming = self.upcoming
+        if upcoming is None:
+            raise SessionError("there is nothing to guess: predict(True) stops the run where there is")
+        terms = {name for kind in upcoming.kinds for name in ANSWERS[kind]}
+        if _term(pick) not in terms:
+            kinds, valid = ", ".join(upcoming.kinds), " or ".join(sorted(terms))
+            raise SessionError(f"step {upcoming.step} causes {kinds}: guess a {valid}, not a {_term(pick)}")
+        requests = self._requests
+        if pick.sequence is not None and pick.sequence not in requests:
+            raise ConfigError(f"sequence={pick.sequence!r} is none of {sorted(requests)}")
+        if pick.request is not None and pick.request not in requests.values():
+            raise ConfigError(f"request={pick.request!r} is none of {sorted(set(requests.values()))}")
+        self.guess = pick
+
+    def judge(self, batches: Iterable[Batch]) -> None:
+        """A step was taken: compare, if anything was guessed."""
+        guess, self.guess, self.upcoming = self.guess, None, None
+        if guess is None:
+            return
+        events = [(batch.step, event) for batch in batches for event in batch.events]
+        why_preempted = {event.request: event.reason for _, event in events if isinstance(event, RequestPreempted)}
+        found: Prediction | None = None
+        for step, event in events:
+            kind = type(event).__name__
+            if _term(guess) not in ANSWERS.get(kind, ()):
+                continue
+            picks = tuple(dict.fromkeys(_in_terms(self._picks(event), guess)))
+            why = _why(event, why_preempted)
+            if guess in picks:
+                found = Prediction(step, kind, guess, picks, why, right=True)
+                break
+            if found is None:
+                found = Prediction(step, kind, guess, picks, why, right=False)
+        if found is not None:
+            self.made = (*self.made, self._all_of_kind(found, events))
+
+    def _all_of_kind(self, made: Prediction, events: Iterable[tuple[int, AnyEvent]]) -> Prediction:
+        """The prediction with all that the step chose of its kind, not only what it was compared with first."""
+        same = (event for _, event in events if type(event).__name__ == made.kind)
+        picks = (pick for event in same for pick in _in_terms(self._picks(event), made.guess))
+        return msgspec.structs.replace(made, choice=tuple(dict.fromkeys(picks)))
+
+    def _picks(self, event: AnyEvent) -> Iterator[Pick]:
+        match event:
+            case BlockEvicted():
+                yield Pick(event.block, event.tier)
+            case BlockCopied():
+                yield Pick(event.source, event.tier, event.sequence, self._requests.get(event.sequence))
+            case SwappedOut() | SwappedIn():
+                source, target = ("device", "host") if isinstance(event, SwappedOut) else ("host", "device")
+                for pair in event.pairs:
+                    yield Pick(pair[0], source)
+                    yield Pick(pair[1], target)
+                yield from self._of_request(event.request)
+            case RequestPreempted():
+                yield from self._of_request(event.request)
+                for sequence, request in self._requests.items():
+                    if request == event.request:
+                        yield from (Pick(block, tier) for tier, block in self._blocks.get(sequence, ()))
+
+    def _of_request(self, request: str) -> Iterator[Pick]:
+        if request:
+            yield Pick(request=request)
+            for sequence, of in self._requests.items():
+                if of == request:
+                    yield Pick(sequence=sequence, request=request)
+
+
+def _term(pick: Pick) -> str:
+    if pick.block is not None:
+        return "block"
+    return "sequence" if pick.sequence is not None else "request"
+
+
+def _in_terms(picks: Iterable[Pick], guess: Pick) -> Iterator[Pick]:
+    """What was chosen, said as the guess is."""
+    for pick in picks:
+        if guess.block is not None and pick.block is not None:
+            yield Pick(pick.block, pick.tier)
+        elif guess.sequence is not None and pick.sequence is not None:
+            yield Pick(sequence=pick.sequence)
+        elif guess.request is not None and pick.request is not None:
+            yield Pick(request=pick.request)
+
+
+def _why(event: AnyEvent, why_preempted: Mapping[str, str]) -> str:
+    match event:
+        case BlockEvicted():
+            return f"{event.policy}: {event.why}"
+        case RequestPreempted():
+            return event.reason
+        case BlockCopied():
+            return f"sequence {event.sequence} was about to write into block {event.source}, which it shared"
+        case SwappedOut():
+            return why_preempted.get(event.request, "evicted blocks keep their content in the host tier")
+        case SwappedIn():
+            return f"request {event.request} goes on, and its content was in the host tier"
+        case _:
+            return ""
