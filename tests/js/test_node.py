@@ -22,6 +22,8 @@ from pagedviz.events.codec import (
     encode_header,
     encode_keyframe,
 )
+from pagedviz.trace import Trace
+from pagedviz.trace.lanes import ACTIVITIES, request_stretches
 from pagedviz.trace.reducer import apply_batch
 from pagedviz.trace.state import State
 from pagedviz.widgets.bundle import bundle
@@ -153,6 +155,27 @@ def test_both_reducers_agree_on_the_golden_run(tmp_path):
     run_node("reducer.test.mjs", PAGEDVIZ_CASES=tmp_path)
 
 
+def test_both_twins_say_what_every_request_did_when(tmp_path, streams):
+    seen = set()
+    for seed in range(24):
+        toy = streams.random_run(seed, groups=1 + seed % 2)
+        start = streams.start_of(toy)
+        half = len(toy.batches) // 2 if seed % 3 == 0 else 0
+        for batch in toy.batches[:half]:
+            apply_batch(start, batch)
+        trace = Trace(plain.engine_info(24, start.block_size), start, toy.batches[half:])
+        stretches = request_stretches(trace)
+        (tmp_path / f"run-{seed}.pvtrace").write_bytes(trace.to_bytes())
+        steps = {
+            name: [[s.what, s.first, s.last] for s in found if s.first <= s.last]
+            for name, found in stretches.items()
+        }
+        (tmp_path / f"run-{seed}.json").write_text(json.dumps(steps))
+        seen |= {s.what for found in stretches.values() for s in found}
+    assert seen == set(ACTIVITIES)
+    run_node("lanes.test.mjs", PAGEDVIZ_CASES=tmp_path)
+
+
 def test_the_rest_of_the_browsers_logic(tmp_path, streams):
     (tmp_path / "bundle.mjs").write_text(bundle(), encoding="utf-8")
     start = State(4, {"device": 24})
@@ -161,5 +184,12 @@ def test_the_rest_of_the_browsers_logic(tmp_path, streams):
         trace += encode_batch(batch)
     (tmp_path / "run.pvtrace").write_bytes(trace)
     (tmp_path / "memory.pvtrace").write_bytes(plain.eventful_trace(streams))
-    tests = ("feed.test.mjs", "words.test.mjs", "cells.test.mjs", "memory.test.mjs", "travel.test.mjs")
+    tests = (
+        "feed.test.mjs",
+        "words.test.mjs",
+        "cells.test.mjs",
+        "memory.test.mjs",
+        "travel.test.mjs",
+        "vocabulary.test.mjs",
+    )
     run_node(*tests, PAGEDVIZ_CASES=tmp_path)

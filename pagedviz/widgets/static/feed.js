@@ -18,7 +18,7 @@ const bytesOf = (buffer) => new Uint8Array(buffer.buffer ?? buffer, buffer.byteO
 
 export class Feed {
   /**
-   * @param {{send: (message: object) => void, onMessage: (callback: Function) => () => void}} port
+   * @param {{send: (message: object) => void, onMessage: (callback: Function) => () => void, onGone?: (callback: () => void) => void}} port
    * @param {() => void} onChange called after every change of `run`, `status`, `pending`, `busy` or `error`
    */
   constructor(port, onChange) {
@@ -37,6 +37,7 @@ export class Feed {
     /** Messages that wait for the answer to Pause. @type {[object, DataView[]][]} */
     this.held = [];
     this.close = port.onMessage((message, buffers) => this.#receive(message, buffers ?? []));
+    port.onGone?.(() => this.#gone());
     this.#hello();
   }
 
@@ -115,6 +116,15 @@ export class Feed {
     const isTaken = status.commands === undefined || status.commands > this.pending.commands;
     if (this.frozen) return status.state !== "running" && status.state !== "ready" && (isTaken || status.state !== "paused");
     return isTaken;
+  }
+
+  /** There is no kernel any more: what was seen of the run stays, and can be moved around in. */
+  #gone() {
+    this.#answered();
+    clearTimeout(this.asking);
+    this.#release();
+    this.status = { ...this.status, live: false, message: "the kernel has gone; what was seen of the run stays" };
+    this.onChange();
   }
 
   #answered() {

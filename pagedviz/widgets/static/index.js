@@ -15,6 +15,8 @@ function portOf(model) {
       model.on("msg:custom", callback);
       return () => model.off("msg:custom", callback);
     },
+    // Jupyter's widget manager says so when the kernel restarts or is shut down.
+    onGone: (callback) => model.on("comm_live_update", callback),
   };
 }
 
