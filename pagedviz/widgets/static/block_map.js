@@ -4,9 +4,10 @@
  */
 import { CellPainter, MODES, layoutOf } from "./cells.js";
 import { attr, css, fit, h, legendItem, mix, onScale, ownerColour, panel, parseHex, setLegend, setText } from "./dom.js";
-import { describeBlock, labels, letterOf, plural } from "./describe.js";
+import { describeBlock, letterOf, plural, tierName } from "./describe.js";
 import { useOf } from "./state.js";
 import { THEME } from "./theme.js";
+import { labels, say } from "./vocabulary.js";
 
 const MAX_HEIGHT = 300;
 const MAX_HOST_HEIGHT = 150;
@@ -96,8 +97,8 @@ function createTierMap(tier, store, tooltip) {
     outline(context, layout, links, palette, ratio);
     const { cached } = useOf(state, tier);
     const held = (state.blocks.get(tier)?.size ?? 0) - cached;
-    attr(canvas, "aria-label", `Block map, ${tier} tier: ${held} of ${count()} blocks are held, ${cached} cached. Arrow keys move from block to block.`);
-    setText(title, `${labels.tiers[tier] ?? tier}: ${held} of ${plural(count(), "block")} held, ${cached} cached`);
+    attr(canvas, "aria-label", say`Block map, ${tierName(tier)} tier: ${held} of ${count()} blocks are held, ${cached} cached. Arrow keys move from block to block.`);
+    setText(title, `${tierName(tier)}: ${held} of ${plural(count(), "block")} held, ${cached} cached`);
     title.hidden = !state.num_blocks.get("host");
   }
 
@@ -180,7 +181,7 @@ function modeLegend(mode, state, isTiny) {
 
 export function createBlockMap(store, tooltip) {
   const view = panel("block-map", labels.block_map);
-  const select = h("select", { class: "pv-select", "aria-label": "Colour of the blocks", "data-testid": "colour-mode" },
+  const select = h("select", { class: "pv-select", "aria-label": say("Colour of the blocks"), "data-testid": "colour-mode" },
     ...Object.keys(MODES).map((name) => h("option", { value: name }, THEME.modes[name])));
   view.head.append(h("label", { class: "pv-tool" }, "colour", select));
   select.addEventListener("change", () => store.setMode(select.value));
@@ -203,7 +204,7 @@ export function createBlockMap(store, tooltip) {
     for (const map of maps.values()) map.draw({ ...scene, width });
     attr(view.root, "data-arrows", drawArrows(arrows, maps, scene));
     const place = scene.engine?.simulated ? `${labels.tiers.device} (${labels.simulated})` : labels.tiers.device;
-    setText(view.note, `${place}, ${(state.num_blocks.get("device") ?? 0).toLocaleString("en")} blocks of ${state.block_size} slots`);
+    setText(view.note, say`${place}, ${(state.num_blocks.get("device") ?? 0).toLocaleString("en")} blocks of ${state.block_size} slots`);
     attr(view.root, "data-block", links.first?.block);
     attr(view.root, "data-blocks", links.blocks.size ? [...links.blocks].join(" ") : null);
     const owners = mode === "owner" ? [...state.sequences.values()].map((s) => ([...s.tables.values()].some((t) => t.length) ? s.id : "")).join() : "";

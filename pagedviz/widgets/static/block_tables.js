@@ -1,9 +1,10 @@
 /** The block tables: per sequence, its logical blocks and the physical ones behind them. Only chips that changed are touched. */
 import { arrange, attr, badge, h, keepReachable, legendItem, panel, pointing, setLegend, setText } from "./dom.js";
-import { blockName, describeBlock, labels, letterOf, plural } from "./describe.js";
+import { blockName, describeBlock, letterOf, plural } from "./describe.js";
 import { blockOf } from "./state.js";
 import { blockKey, entryKey } from "./store.js";
 import { THEME } from "./theme.js";
+import { labels, say } from "./vocabulary.js";
 
 const MAX_TABLES = 40;
 
@@ -22,7 +23,7 @@ function createRow(sequence, group, label) {
   const chips = h("div", { class: "pv-chips" });
   const status = h("span", { class: "pv-row-status" });
   const title = h("div", { class: "pv-row-title" }, badge(sequence), label ? h("span", { class: "pv-group" }, label) : "", status);
-  const root = h("div", { class: "pv-row", role: "group", "aria-label": `Block table of ${letterOf(sequence)} ${label}`.trim() }, title, chips);
+  const root = h("div", { class: "pv-row", role: "group", "aria-label": say`Block table of ${letterOf(sequence)} ${label}`.trim() }, title, chips);
   const more = h("span", { class: "pv-more" });
   /** @type {Map<number, HTMLElement>} */
   const byLogical = new Map();
@@ -63,7 +64,7 @@ function createRow(sequence, group, label) {
       if (chips.children[head] !== more) chips.insertBefore(more, chips.children[head] ?? null);
     } else more.remove();
     const found = state.sequences.get(sequence);
-    setText(status, `${found.status === "running" ? "" : `${found.status} · `}${plural(found.computed, "token")}`);
+    setText(status, `${found.status === "running" ? "" : `${say(found.status)} · `}${plural(found.computed, "token")}`);
   }
   return { root, draw };
 }
@@ -80,7 +81,7 @@ function groupLabel(engine, group, tables) {
 export function createBlockTables(store, tooltip) {
   const view = panel("block-tables", labels.block_tables);
   const more = h("p", { class: "pv-more" });
-  const hint = h("p", { class: "pv-hint" }, "No sequence has a block.");
+  const hint = h("p", { class: "pv-hint" }, say("No sequence has a block."));
   const rows = h("div", { class: "pv-rows" });
   view.body.append(hint, rows, more);
   /** @type {Map<string, ReturnType<typeof createRow>>} */
@@ -107,12 +108,12 @@ export function createBlockTables(store, tooltip) {
     for (const [key, , , table] of wanted) byKey.get(key).draw(state, table, links, limitOfTable(wanted.length));
     hint.hidden = tables > 0;
     setText(more, tables > wanted.length ? `and ${tables - wanted.length} more tables` : "");
-    setText(view.note, "logical › physical");
+    setText(view.note, say("logical › physical"));
     keepReachable(rows, ".pv-chip");
     setLegend(view.legend, `${state.num_blocks.get("host")}`, () => [
       legendItem(labels.shared, { swatch: "pv-dot" }), legendItem(labels.copied, { swatch: "pv-diagonal" }),
       legendItem(labels.filling, { swatch: "pv-dashed" }),
-      ...(state.num_blocks.get("host") ? [legendItem("h: in the host tier", { swatch: "pv-host" })] : []),
+      ...(state.num_blocks.get("host") ? [legendItem(say`${labels.host_mark}: in the host tier`, { swatch: "pv-host" })] : []),
     ]);
   }
   return { root: view.root, draw };

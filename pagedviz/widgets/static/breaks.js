@@ -1,15 +1,16 @@
 /** Breakpoints of a live session: where the engine is to stop. The list and what stops are Python's; here they are asked for and shown. */
 import { attr, h, setText } from "./dom.js";
 import { THEME } from "./theme.js";
+import { say } from "./vocabulary.js";
 
 /** What the engine can stop before, because a step can be planned without being run. */
 export const BEFORE = ["BlockEvicted", "BlockCopied", "RequestPreempted", "SwappedOut", "SwappedIn"];
 
 export function createBreaks(store) {
-  const nameOf = (kind) => THEME.kinds[kind] ?? kind;
+  const nameOf = (kind) => say(THEME.kinds[kind] ?? kind);
   const select = h("select", { class: "pv-select", "aria-label": "Stop the engine at", "data-testid": "break" },
     h("option", { value: "" }, "break on …"),
-    h("optgroup", { label: "after a step with" }, ...Object.entries(THEME.kinds).map(([kind, name]) => h("option", { value: JSON.stringify({ kind }) }, name))),
+    h("optgroup", { label: "after a step with" }, ...Object.keys(THEME.kinds).map((kind) => h("option", { value: JSON.stringify({ kind }) }, nameOf(kind)))),
     h("optgroup", { label: "before a step that causes" }, ...BEFORE.map((kind) => h("option", { value: JSON.stringify({ before: kind }) }, nameOf(kind)))),
     h("optgroup", { label: "whatever touches" }, h("option", { value: "pinned" }, "what is selected")));
   const pinned = select.lastChild.lastChild;

@@ -1,8 +1,8 @@
 /** Pause, Step, Resume, Stop, and the line that says how the run is. */
 import { attr, h, setText } from "./dom.js";
-import { labels } from "./describe.js";
 import { rateText } from "./counters.js";
 import { THEME } from "./theme.js";
+import { labels } from "./vocabulary.js";
 
 /** name -> [label, explanation, in which states it can be pressed] */
 const COMMANDS = {
@@ -44,7 +44,7 @@ export function createControls(store) {
     setText(model, engine?.model ?? "pagedviz");
     setText(step, seen ? `step ${seen.step.toLocaleString("en")}` : "");
     setText(rate, seen ? `${rateText(perSecond)} tok/s` : "");
-    setText(place, engine ? `${engine.device}${engine.simulated ? `: device (${labels.simulated})` : ""}` : "");
+    setText(place, engine ? `${engine.device}${engine.simulated ? `: ${labels.tiers.device} (${labels.simulated})` : ""}` : "");
     setText(status, statusText(feed));
     attr(status, "data-busy", feed.busy ? "" : null);
     attr(status, "data-failed", feed.error || feed.status?.state === "failed" ? "" : null);

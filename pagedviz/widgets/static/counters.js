@@ -1,7 +1,7 @@
 /** Numbers in a strip: how full memory is, who runs, what has happened. */
 import { h, setText } from "./dom.js";
-import { labels } from "./describe.js";
 import { memoryOf, useOf } from "./state.js";
+import { labels, say } from "./vocabulary.js";
 
 function percent(part, whole) {
   if (!whole) return "–";
@@ -32,7 +32,7 @@ export const rateText = (rate) => (rate ? (rate < 10 ? rate.toFixed(1) : String(
 
 export function createCounters() {
   const cells = Object.entries(SHOWN_NUMBERS).map(([name, [label, title]]) =>
-    h("div", { class: "pv-counter", title, "data-counter": name }, h("dt", {}, label), h("dd", {})));
+    h("div", { class: "pv-counter", title: say(title), "data-counter": name }, h("dt", {}, say(label)), h("dd", {})));
   const root = h("dl", { class: "pv-counters", "data-testid": "counters", "aria-label": labels.counters }, ...cells);
 
   function draw(scene) {

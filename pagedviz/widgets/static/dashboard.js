@@ -6,7 +6,6 @@ import { createCaption } from "./caption.js";
 import { createControls } from "./controls.js";
 import { createCounters } from "./counters.js";
 import { Tooltip, attr, h, isDark, readPalette, toggle } from "./dom.js";
-import { labels } from "./describe.js";
 import { createEvents } from "./events.js";
 import { createExplain } from "./explain.js";
 import { createKeys } from "./keys.js";
@@ -16,8 +15,10 @@ import { createRequests } from "./requests.js";
 import { createScrubber } from "./scrubber.js";
 import { Store } from "./store.js";
 import { createTable } from "./table.js";
+import { THEME } from "./theme.js";
 import { createTimeline } from "./timeline.js";
 import { createTokens } from "./tokens.js";
+import { isOs, labels, speak } from "./vocabulary.js";
 
 const PANELS = {
   block_map: createBlockMap, block_tables: createBlockTables, timeline: createTimeline, requests: createRequests, prefix_tree: createPrefixTree, explain: createExplain,
@@ -48,6 +49,25 @@ function watchTheme(onChange) {
   };
 }
 
+/** What a person set in the panels: elements that come in the same order whenever they are built. */
+const settingsIn = (root) => [...root.querySelectorAll(".pv-panel :is(select, input, .pv-toggle), .pv-switches .pv-toggle, .pv-scrubber select")];
+
+/** Set in a newly built dashboard what was set in the one before. */
+function restore(root, before) {
+  settingsIn(root).forEach((element, i) => {
+    const was = before[i] ?? element;
+    if (element.matches("button")) {
+      if (element.getAttribute("aria-pressed") !== was.getAttribute("aria-pressed")) element.click();
+    } else if (element.value !== was.value) {
+      element.value = was.value;
+      element.dispatchEvent(new Event(element.matches("input") ? "input" : "change"));
+    }
+  });
+}
+
+/** Told to the page when its words change: other dashboards in it follow. */
+const CHANGED_WORDS = "pagedviz-words";
+
 /**
  * Build a dashboard inside an element.
  * @param {HTMLElement} element
@@ -56,17 +76,48 @@ function watchTheme(onChange) {
  * @returns {() => void} takes it away again
  */
 export function mount(element, port, { panels: wanted = [] } = {}) {
-  const root = h("div", { class: "pagedviz", "data-testid": "pagedviz", "data-lm-suppress-shortcuts": "true", tabindex: "-1" });
   const store = new Store(port);
+  const predict = createPredict(store);
+  let view = createView(store, predict, wanted);
+  element.append(view.root);
+  const onWords = ({ detail }) => {
+    speak(detail);
+    const { root, end } = view;
+    const hadFocus = root.contains(document.activeElement);
+    view = createView(store, predict, wanted);
+    end();
+    root.replaceWith(view.root);
+    view.paint();
+    restore(view.root, settingsIn(root));
+    if (hadFocus) view.root.querySelector("[data-testid=os-words]").focus({ preventScroll: true });
+  };
+  document.addEventListener(CHANGED_WORDS, onWords);
+  return () => {
+    document.removeEventListener(CHANGED_WORDS, onWords);
+    view.end();
+    view.root.remove();
+    store.feed.end();
+  };
+}
+
+/** Where an operating system and we differ. */
+const analogy = () => h("details", { class: "pv-analogy", "data-testid": "analogy" },
+  h("summary", {}, "Where the analogy breaks"), h("ul", {}, ...THEME.os.notes.map((note) => h("li", {}, note))));
+
+/** All that a person sees, in the words of the moment. */
+function createView(store, predict, wanted) {
+  const root = h("div", { class: "pagedviz", "data-testid": "pagedviz", "data-lm-suppress-shortcuts": "true", tabindex: "-1" });
   const tooltip = new Tooltip(root);
   const controls = createControls(store);
   const caption = createCaption(store, controls.status);
   const counters = createCounters();
-  const predict = createPredict(store);
   const scrubber = createScrubber(store, predict);
   const breaks = createBreaks(store);
   const keys = createKeys(root, store, scrubber);
-  controls.root.append(breaks.root, keys.button);
+  const words = toggle("OS words", isOs(), (isOn) => document.dispatchEvent(new CustomEvent(CHANGED_WORDS, { detail: isOn })), {
+    "data-testid": "os-words", title: "Say everything in the words of operating systems",
+  });
+  controls.root.append(breaks.root, words, keys.button);
   const panels = Object.entries(PANELS).filter(([name]) => !wanted.length || wanted.includes(name)).map(([name, create]) => ({ name, ...create(store, tooltip) }));
   for (const each of panels) each.root.hidden = each.isOff === true && !wanted.length;
   const switches = panels.map(({ name, root: panelRoot }) =>
@@ -78,8 +129,7 @@ export function mount(element, port, { panels: wanted = [] } = {}) {
   const footer = h("footer", { class: "pv-switches", role: "group", "aria-label": "Panels shown" }, "panels", ...switches);
   attr(root, "data-single", wanted.length ? "" : null);
   for (const part of [counters.root, footer]) part.hidden = wanted.length > 0;
-  root.append(controls.root, keys.help, scrubber.root, predict.root, caption.root, counters.root, grid, footer);
-  element.append(root);
+  root.append(controls.root, keys.help, scrubber.root, predict.root, caption.root, ...(isOs() ? [analogy()] : []), counters.root, grid, footer);
 
   let palette = null;
   let frame = 0;
@@ -146,14 +196,13 @@ export function mount(element, port, { panels: wanted = [] } = {}) {
   sight.observe(root);
   schedule();
 
-  return () => {
+  const end = () => {
     cancelAnimationFrame(frame);
     scrubber.end();
     unsubscribe();
     unwatch();
     sizes.disconnect();
     sight.disconnect();
-    store.feed.end();
-    root.remove();
   };
+  return { root, paint, end };
 }

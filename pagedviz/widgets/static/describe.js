@@ -1,8 +1,7 @@
 /** Plain English: one sentence for every event, one text for every block and token. Templates are in theme.json. */
 import { THEME } from "./theme.js";
 import { blockOf } from "./state.js";
-
-export const labels = THEME.labels;
+import { labels, say, sentenceFor } from "./vocabulary.js";
 
 /** The letters that name a sequence: 0 -> A, 25 -> Z, 26 -> AA. */
 export function letterOf(sequence) {
@@ -28,7 +27,7 @@ export function tokenText(text, token) {
   return text.trim() === "" ? text.replace(/ /g, "␠").replace(/\n/g, "⏎").replace(/\t/g, "⇥") : visible(text);
 }
 
-export const plural = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
+export const plural = (count, word) => `${count.toLocaleString("en")} ${say(count === 1 ? word : `${word}s`)}`;
 
 export function range(first, count) {
   return count === 1 ? `${first}` : `${first}–${first + count - 1}`;
@@ -46,13 +45,19 @@ export function durationText(us) {
 
 const bytesText = (bytes) => (bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
 
-/** A block for the eye: those of the host have an h. */
-export const blockName = (tier, block) => (tier === "host" ? `h${block}` : String(block));
+/** A block for the eye: those of the host have a mark. */
+export const blockName = (tier, block) => (tier === "host" ? labels.host_mark + block : String(block));
 
-const reasonText = (reason) => THEME.reasons[reason] ?? reason.replace(/\.$/, "");
+/** A tier for the eye. */
+export const tierName = (tier) => labels.tiers[tier] ?? tier;
+
+/** What the engine itself says of blocks; the rest of a reason may be somebody else's words. */
+const OWN_REASONS = /needs blocks: \d+, and|has \d+ blocks, and of \d+ host blocks|drawn by lot: block \d+,|^shorter than a block$|^evicted at step (?=\d)/g;
+
+const reasonText = (reason) => (THEME.reasons[reason] ? say(THEME.reasons[reason]) : reason.replace(/\.$/, "").replace(OWN_REASONS, (words) => say(words)));
 
 const swapFields = (from, to) => (e) => ({
-  blocks: plural(e.pairs.length, "block"), who: e.request ? `of request ${e.request}` : "about to be evicted",
+  blocks: plural(e.pairs.length, "block"), who: e.request ? say`of request ${e.request}` : say("about to be evicted"),
   pairs: list(e.pairs.map(([source, target]) => `${blockName(from, source)} › ${blockName(to, target)}`)),
 });
 
@@ -74,7 +79,7 @@ const counted = (word) => (count) => plural(count, word);
 const WORDS = {
   duration_us: durationText, num_bytes: bytesText, prefill_tokens: counted("prefill token"), decode_tokens: counted("decode token"), launches: counted("time"),
   blocks_read: counted("block"), blocks_freed: counted("block"), blocks: counted("block"), tokens: counted("token"), num_tokens: counted("token"),
-  max_tokens: counted("new token"), age: counted("step"), sequence: letterOf, child: letterOf, parent: letterOf, reason: reasonText, why: reasonText,
+  max_tokens: counted("new token"), age: counted("step"), sequence: letterOf, child: letterOf, parent: letterOf, reason: reasonText, why: reasonText, tier: tierName,
 };
 
 /** What else the sentences of a kind say. */
@@ -85,10 +90,10 @@ const FIELDS = {
       : "it has nothing to compute",
   }),
   RequestAdded: (e) => ({
-    prompt: plural(e.prompt.length, "token"), sequences: `${e.sequences.length === 1 ? "sequence" : "sequences"} ${list(e.sequences.map(letterOf))}`,
+    prompt: plural(e.prompt.length, "token"), sequences: `${say(e.sequences.length === 1 ? "sequence" : "sequences")} ${list(e.sequences.map(letterOf))}`,
   }),
-  RequestPreempted: (e) => ({ after: e.mode === "swap" ? "its K and V wait in the host tier" : `${plural(e.tokens_lost, "token")} must be computed again` }),
-  PrefixHit: (e) => ({ more: `${e.from_host ? `, ${e.from_host} of them from the host` : ""}${e.resumed ? "; computed before its preemption" : ""}` }),
+  RequestPreempted: (e) => ({ after: e.mode === "swap" ? say("its K and V wait in the host tier") : `${plural(e.tokens_lost, "token")} must be computed again` }),
+  PrefixHit: (e) => ({ more: say(`${e.from_host ? `, ${e.from_host} of them from the host` : ""}${e.resumed ? "; computed before its preemption" : ""}`) }),
   SwappedOut: swapFields("device", "host"),
   SwappedIn: swapFields("host", "device"),
   TokenAppended: (e) => ({ text: `“${tokenText(e.text, e.token)}”` }),
@@ -104,7 +109,7 @@ const FIELDS = {
  * @param {{step: number, block_size: number, context?: any}} where
  */
 export function describe(event, where) {
-  const template = THEME.sentences[event.kind === "RequestScheduled" && event.resumed ? "RequestResumed" : event.kind];
+  const template = sentenceFor(event.kind === "RequestScheduled" && event.resumed ? "RequestResumed" : event.kind);
   if (!template) return event.kind;
   const words = { step: where.step, ...event };
   for (const name in event) if (WORDS[name]) words[name] = WORDS[name](event[name]);
@@ -119,18 +124,18 @@ const other = { device: "host", host: "device" };
 export function describeBlock(state, tier, id) {
   const block = blockOf(state, id, tier);
   const gone = state.evicted.get(tier)?.get(id);
-  const last = gone ? [`last evicted in step ${gone.step} by ${gone.policy}: ${visible(reasonText(gone.why))}`] : [];
-  const name = `Block ${id} (${tier}):`;
+  const last = gone ? [say`last evicted in step ${gone.step} by ${gone.policy}: ${visible(reasonText(gone.why))}`] : [];
+  const name = say`Block ${id} (${tierName(tier)}):`;
   if (!block) return [`${name} free`, ...last].join("\n");
   const size = state.block_size;
   const { holders, born, copied_from, moved_from, cached } = block;
   const lines = [holders.length ? name : `${name} cached since step ${cached}, nobody has it`];
-  for (const [sequence, logical] of holders.slice(0, 6)) lines.push(`${letterOf(sequence)} logical ${logical}, positions ${range(logical * size, size)}`);
+  for (const [sequence, logical] of holders.slice(0, 6)) lines.push(say`${letterOf(sequence)} logical ${logical}, positions ${range(logical * size, size)}`);
   if (holders.length > 6) lines.push(`and ${holders.length - 6} more`);
-  lines.push(`${block.fill} of ${size} slots hold K and V${block.fill === size ? " (full)" : ""}`);
+  lines.push(say`${block.fill} of ${size} slots hold K and V${block.fill === size ? " (full)" : ""}`);
   lines.push(`reference count ${holders.length}${holders.length > 1 ? " (shared)" : ""}`);
-  const from = copied_from >= 0 ? `, copied from block ${copied_from}` : "";
-  lines.push(`allocated in step ${born}${from}${moved_from >= 0 ? `, moved from ${other[tier]} block ${moved_from}` : ""}`);
+  const from = copied_from >= 0 ? say`, copied from block ${copied_from}` : "";
+  lines.push(`allocated in step ${born}${from}${moved_from >= 0 ? say`, moved from ${tierName(other[tier])} block ${moved_from}` : ""}`);
   if (block.group > 0) lines.push(`layer group ${block.group}`);
   if (block.hash) lines.push(`content ${block.hash}`);
   return [...lines, ...last].join("\n");
@@ -146,7 +151,7 @@ export function describeEviction(state, event, filled) {
   const first = filled && filled.logical * size;
   const text = held?.tokens.slice(first, first + size).map((token, i) => tokenText(held.texts[first + i] ?? "", token)).join("");
   return [
-    `policy: ${event.policy}`, `why: ${event.why}`, `age: ${plural(event.age, "step")} since its last owner let go of it`, `content: ${event.hash}`,
+    `policy: ${event.policy}`, `why: ${reasonText(event.why)}`, `age: ${plural(event.age, "step")} since its last owner let go of it`, `content: ${event.hash}`,
     filled ? `it held positions ${range(first, size)} of ${letterOf(filled.sequence)}${text ? `: “${text}”` : ""}` : "what it held is not known",
   ].map(visible).join("\n");
 }
@@ -163,7 +168,7 @@ export function describeToken(state, sequence, position) {
     if (!table[logical]) continue;
     const [tier, block] = table[logical];
     const prefix = found.tables.size > 1 ? `layer group ${group}: ` : "";
-    lines.push(`${prefix}logical block ${logical} › ${tier} block ${block}, slot ${block * size + (position % size)} (offset ${position % size})`);
+    lines.push(say`${prefix}logical block ${logical} › ${tierName(tier)} block ${block}, slot ${block * size + (position % size)} (offset ${position % size})`);
   }
   if (position >= found.computed) lines.push(labels.uncomputed);
   return lines.join("\n");

@@ -3,8 +3,9 @@
  * step. It follows the run unless a person has scrolled up.
  */
 import { attr, h, keepReachable, panel, pointing, setText, toggle } from "./dom.js";
-import { describe, describeEviction, labels } from "./describe.js";
+import { describe, describeEviction } from "./describe.js";
 import { THEME } from "./theme.js";
+import { labels, say } from "./vocabulary.js";
 
 const MAX_EVENTS = 250;
 
@@ -43,14 +44,14 @@ export function createEvents(store) {
   view.body.append(list);
   const off = new Set(["engine"]);
   const filters = Object.keys(THEME.families).map((family) =>
-    toggle(family, !off.has(family), (isOn) => {
+    toggle(say(family), !off.has(family), (isOn) => {
       if (isOn) off.delete(family);
       else off.add(family);
       reset();
       store.touch();
     }, { "data-family": family }));
   const search = h("input", {
-    type: "search", class: "pv-select", placeholder: "kind, block 17, B …", "aria-label": "Events whose kind or sentence has", "data-testid": "event-filter",
+    type: "search", class: "pv-select", placeholder: say`kind, block ${17}, B …`, "aria-label": "Events whose kind or sentence has", "data-testid": "event-filter",
     oninput: () => {
       reset();
       store.touch();
@@ -84,7 +85,7 @@ export function createEvents(store) {
     entries.set(String(entry.seq), entry);
     return h("li", {
       class: `pv-event pv-family-${FAMILY.get(event.kind) ?? "other"}`, tabindex: "-1", "data-kind": event.kind, "data-seq": entry.seq,
-      ...(event.kind === "BlockEvicted" ? { "aria-expanded": false, title: "Enter or click: why this block" } : {}),
+      ...(event.kind === "BlockEvicted" ? { "aria-expanded": false, title: say("Enter or click: why this block") } : {}),
     }, h("span", { class: "pv-step" }, String(entry.step)), h("span", { class: "pv-mark", "aria-hidden": "true" }), h("span", { class: "pv-sentence" }, describe(event, where)));
   }
 

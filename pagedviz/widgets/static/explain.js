@@ -1,6 +1,7 @@
 /** Explain this step: what happened in the step that is looked at, and why, in plain sentences sorted by what they are about. */
 import { h, panel, setText } from "./dom.js";
-import { describe, labels, letterOf, list, plural, range, tokenText } from "./describe.js";
+import { describe, letterOf, list, plural, range, tierName, tokenText } from "./describe.js";
+import { labels, say } from "./vocabulary.js";
 
 const MAX_SENTENCES = 12;
 
@@ -17,7 +18,7 @@ const SECTIONS = {
   "How long it took": ["StepFinished"],
 };
 
-const blocksText = (ids) => `${ids.length > 1 ? "blocks" : "block"} ${list(ids, 8)}`;
+const blocksText = (ids) => (ids.length > 1 ? say`blocks ${list(ids, 8)}` : say`block ${ids[0]}`);
 
 /** Several events of a kind in one sentence: what they are put together by, and the sentence. */
 const TOGETHER = {
@@ -29,8 +30,8 @@ const TOGETHER = {
     },
   ],
   BlockReleased: [(e) => e.sequence, (events) => `${letterOf(events[0].sequence)} let go of ${blocksText(events.map(({ block }) => block))}.`],
-  BlockCached: [(e) => e.tier, (events) => `Nobody has ${blocksText(events.map(({ block }) => block))} of the ${events[0].tier} now: the content stays in the cache.`],
-  BlockFilled: [(e) => e.sequence, (events) => `${letterOf(events[0].sequence)} filled ${blocksText(events.map(({ block }) => block))} to the last slot.`],
+  BlockCached: [(e) => e.tier, (events) => say`Nobody has ${blocksText(events.map(({ block }) => block))} of the ${tierName(events[0].tier)} now: the content stays in the cache.`],
+  BlockFilled: [(e) => e.sequence, (events) => say`${letterOf(events[0].sequence)} filled ${blocksText(events.map(({ block }) => block))} to the last slot.`],
   TokenAppended: [() => "", (events) => `New tokens: ${list(events.map((e) => `${letterOf(e.sequence)} “${tokenText(e.text, e.token)}”`), 12)}.`],
 };
 
@@ -53,7 +54,7 @@ export function explain(run, step) {
     for (const { event } of found) groups.set(keyOf(event), [...(groups.get(keyOf(event)) ?? []), event]);
     return [...groups.values()].map((events) => sentence(events, run.state));
   };
-  return Object.entries(SECTIONS).map(([heading, kinds]) => [heading, kinds.flatMap(sentencesOf)]).filter(([, sentences]) => sentences.length);
+  return Object.entries(SECTIONS).map(([heading, kinds]) => [say(heading), kinds.flatMap(sentencesOf)]).filter(([, sentences]) => sentences.length);
 }
 
 export function createExplain(store) {

@@ -1,6 +1,7 @@
 /** The keyboard, for the dashboard as a whole; keys that a panel or a control takes for itself do not come here. */
 import { MODES } from "./cells.js";
-import { h, setText } from "./dom.js";
+import { h } from "./dom.js";
+import { say } from "./vocabulary.js";
 
 const HELP = {
   "space": "pause or resume the engine; when looking back, play or stop",
@@ -25,7 +26,7 @@ const takes = (target, key) => {
  */
 export function createKeys(root, store, scrubber) {
   const help = h("div", { class: "pv-help", role: "dialog", "aria-label": "Keys", tabindex: "-1", hidden: true, "data-testid": "help" },
-    h("dl", {}, ...Object.entries(HELP).flatMap(([keys, text]) => [h("dt", {}, keys), h("dd", {}, text)])));
+    h("dl", {}, ...Object.entries(HELP).flatMap(([keys, text]) => [h("dt", {}, keys), h("dd", {}, say(text))])));
   const button = h("button", { type: "button", class: "pv-button", title: "Keys (?)", "aria-label": "Help: keys", "aria-expanded": "false", "data-testid": "help-button", onclick: () => toggleHelp() }, "?");
   function toggleHelp(isOn = help.hidden) {
     help.hidden = !isOn;

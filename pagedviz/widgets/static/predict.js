@@ -4,6 +4,7 @@
  */
 import { attr, h, setText, toggle } from "./dom.js";
 import { blockName, describe, letterOf, list } from "./describe.js";
+import { say } from "./vocabulary.js";
 import { BEFORE } from "./breaks.js";
 import { THEME } from "./theme.js";
 
@@ -68,7 +69,7 @@ export function createPredict(store) {
     [asked, revealed] = [null, ""];
     if (isLive()) store.feed.send({ cmd: "predict", on: isOn });
     store.touch();
-  }, { "data-testid": "predict", title: "Stop before each eviction, copy-on-write, swap and preemption, and let me say what I expect" });
+  }, { "data-testid": "predict" });
   const question = h("span", { role: "status", "data-testid": "question" });
   const answer = h("span", { class: "pv-answer" });
   const reveal = h("button", { type: "button", class: "pv-button", "data-testid": "reveal", onclick: () => uncover() }, "Reveal");
@@ -88,7 +89,8 @@ export function createPredict(store) {
   /** Whether the run must stand before this step, because somebody wants to predict it. */
   function holds(step) {
     if (!isOwn || asked?.step === step || step > store.run.lastStep) return asked?.step === step && isOwn;
-    const kinds = [...new Set(decisionsIn(store.run, step).map(({ event }) => event.kind))];
+    const found = decisionsIn(store.run, step).map(({ event }) => event.kind);
+    const kinds = BEFORE.filter((kind) => found.includes(kind));
     if (!kinds.length) return false;
     [asked, revealed] = [{ step, kinds }, ""];
     store.pin(null);
@@ -116,20 +118,20 @@ export function createPredict(store) {
 
   function tell(step) {
     const { run } = store;
-    const found = decisionsIn(run, step);
+    const found = decisionsIn(run, step).sort((a, b) => BEFORE.indexOf(a.event.kind) - BEFORE.indexOf(b.event.kind));
     const hit = guess && found.some(({ event }) => isRight(before, guess, event));
     if (guess) points = [points[0] + Number(hit), points[1] + 1];
     const parts = [guess ? (hit ? "Right." : "Not what you expected.") : "", ...found.slice(0, 3).map(({ event, where }) => describe(event, where))];
     if (found.length > 3) parts.push(`And ${found.length - 3} more.`);
     const eviction = found.find(({ event }) => event.kind === "BlockEvicted" && event.tier === "device");
     const best = isOwn && eviction ? beladyChoice(run, before) : null;
-    if (best) parts.push(`Belady, who knows the future, would have taken block ${best.block}: its content is ${best.step === null ? "never needed again in this run" : `needed last, in step ${best.step}`}.`);
+    if (best) parts.push(say`Belady, who knows the future, would have taken block ${best.block}: its content is ${best.step === null ? "never needed again in this run" : `needed last, in step ${best.step}`}.`);
     revealed = parts.filter(Boolean).join(" ");
   }
 
   const chosen = () => {
     const { block, tier = "device", sequence, request } = store.pinned ?? {};
-    if (block !== undefined) return `block ${blockName(tier, block)}`;
+    if (block !== undefined) return say`block ${blockName(tier, block)}`;
     return sequence !== undefined ? letterOf(sequence) : request ?? "";
   };
 
@@ -137,6 +139,7 @@ export function createPredict(store) {
     const { status, run } = store.feed;
     const isOn = isLive() ? status.predicting === true : isOwn;
     attr(on, "aria-pressed", isOn);
+    attr(on, "title", say("Stop before each eviction, copy-on-write, swap and preemption, and let me say what I expect"));
     on.hidden = isLive() && status.predicting === undefined;
     if (isLive()) {
       asked = status.upcoming ?? null;
@@ -146,7 +149,7 @@ export function createPredict(store) {
       } else if (asked && asked.step !== run.lastStep + 1) asked = null;
     }
     root.hidden = !isOn && !revealed;
-    setText(question, asked ? `Step ${asked.step} will cause ${list(asked.kinds.map((kind) => `a ${THEME.kinds[kind]}`))}. ${asks[asked.kinds[0]]}` : isOn ? "Run on: it stops before the next decision." : "");
+    setText(question, asked ? `Step ${asked.step} will cause ${list(asked.kinds.map((kind) => `a ${say(THEME.kinds[kind])}`.replace(/^a (?=e)/, "an ")))}. ${say(asks[asked.kinds[0]])}` : isOn ? "Run on: it stops before the next decision." : "");
     setText(answer, asked && chosen() ? `You say: ${chosen()}` : "");
     reveal.hidden = !asked;
     const [right, total] = isLive() ? status.score ?? points : points;

@@ -1,8 +1,9 @@
 /** The prefix tree: who shares the beginning of whose text, what the cache keeps of it, how often it was found, what was just evicted. */
 import { badge, h, keepReachable, legendItem, panel, pointing, setLegend, setText } from "./dom.js";
-import { blockName, labels, letterOf, plural, range, visible } from "./describe.js";
+import { blockName, letterOf, plural, range, tierName, visible } from "./describe.js";
 import { treesOf } from "./prefixes.js";
 import { THEME } from "./theme.js";
+import { labels, say } from "./vocabulary.js";
 
 const MAX_NODES = 80;
 const MAX_TEXT = 90;
@@ -17,8 +18,8 @@ function describeNode({ hashes, places, hits, gone }, prefixes, size) {
   const holders = places[0]?.[2].holders.map(([sequence]) => letterOf(sequence)) ?? [];
   return [
     `positions ${range(logical * size, hashes.length * size)}: ${plural(hashes.length, "block")}`,
-    gone ? "evicted a few steps ago" : holders.length ? `shared by ${holders.join(", ")}`.replace(/^shared by (\S+)$/, "only $1 has it") : "cached: nobody has it",
-    ...(places.length ? [`in ${places[0][0]} ${places.map(([tier, id]) => blockName(tier, id)).join(", ")}`] : []),
+    gone ? say("evicted a few steps ago") : holders.length ? `shared by ${holders.join(", ")}`.replace(/^shared by (\S+)$/, "only $1 has it") : "cached: nobody has it",
+    ...(places.length ? [`in ${tierName(places[0][0])} ${places.map(([tier, id]) => blockName(tier, id)).join(", ")}`] : []),
     `found by ${plural(hits, "request")}`, `“${visible(hashes.map((hash) => prefixes.byHash.get(hash)?.text ?? "").join(""))}”`,
   ].join("\n");
 }
@@ -45,7 +46,7 @@ export function createPrefixTree(store, tooltip) {
     const row = h("div", {
       class: "pv-node", role: "treeitem", tabindex: "-1", "aria-level": depth + 1, "data-node": at,
       "data-place": gone ? "evicted" : !holders.length ? "cached" : holders.length > 1 ? "shared" : "held", "data-tier": places[0]?.[0] ?? "",
-    }, ...holders.slice(0, 6).map(badge), holders.length > 6 ? `+${holders.length - 6}` : "", h("b", {}, plural(hashes.length, "block")),
+    }, ...holders.slice(0, 6).map(badge), holders.length > 6 ? `+${holders.length - 6}` : "", h("b", { "data-where": places.length > 0 && tierName(places[0][0]) }, plural(hashes.length, "block")),
     hits ? h("span", { class: "pv-hits" }, `${hits} ${hits > 1 ? "hits" : "hit"}`) : "", h("span", { class: "pv-node-text" }, visible(shortened(text))));
     row.style.setProperty("--pv-depth", depth);
     return row;
@@ -59,7 +60,7 @@ export function createPrefixTree(store, tooltip) {
     keepReachable(rows, ".pv-node");
     if (focused !== null) rows.children[Math.min(Number(focused), nodes.length - 1)]?.focus();
     setText(more, all.length > nodes.length ? `and ${all.length - nodes.length} more branches` : "");
-    setText(view.note, all.length ? "full blocks by their content" : "No block is full yet.");
+    setText(view.note, say(all.length ? "full blocks by their content" : "No block is full yet."));
     setLegend(view.legend, "all", () => [
       legendItem(labels.shared, { swatch: "pv-dot" }), legendItem(labels.cached, { swatch: "pv-cached" }), legendItem(`${labels.evicted} (last ${THEME.copied_steps} steps)`, { swatch: "pv-cross" }),
     ]);

@@ -1,8 +1,9 @@
 /** The requests: a lane each, coloured and lettered by what it did in the latest steps, and its status in words. */
 import { arrange, badge, h, isDark, keepReachable, legendItem, panel, parseHex, pointing, setLegend, setText } from "./dom.js";
-import { labels, letterOf, plural, range } from "./describe.js";
+import { letterOf, plural, range } from "./describe.js";
 import { piecesOf } from "./lanes.js";
 import { THEME } from "./theme.js";
+import { labels, say } from "./vocabulary.js";
 
 const MAX_LANES = 24;
 const STEPS = 40;
@@ -10,7 +11,7 @@ const letter = (what) => what[0].toUpperCase();
 
 function statusOf({ status, reason }, lane, step) {
   if (status === "finished") return `finished: ${reason}`;
-  return status === "preempted" ? "preempted, waiting" : labels[lane.findLast(([since]) => since <= step)?.[1]] ?? status;
+  return status === "preempted" ? say("preempted, waiting") : labels[lane.findLast(([since]) => since <= step)?.[1]] ?? status;
 }
 
 /** Everything about one request; one fact a line. */
@@ -18,9 +19,9 @@ export function describeRequest(state, lanes, name, to = state.step) {
   const request = state.requests.get(name);
   if (!request) return "";
   const lane = lanes.byRequest.get(name) ?? [];
-  const lines = [`Request ${name} (${request.sequences.map(letterOf).join(", ")}): ${statusOf(request, lane, state.step)}`];
+  const lines = [say`Request ${name} (${request.sequences.map(letterOf).join(", ")}): ${statusOf(request, lane, state.step)}`];
   for (const [first, steps, what] of piecesOf(lane, 0, to).slice(-8)) if (what) lines.push(`${steps > 1 ? "steps" : "step"} ${range(first, steps)}: ${labels[what]}`);
-  if (request.preemptions) lines.push(`preempted ${plural(request.preemptions, "time")}`);
+  if (request.preemptions) lines.push(say`preempted ${plural(request.preemptions, "time")}`);
   return lines.join("\n");
 }
 
@@ -66,8 +67,8 @@ export function createRequests(store, tooltip) {
     arrange(rows, byName, wanted.map(({ name }) => name), (_, at) => createLane(wanted[at]));
     for (const request of wanted) byName.get(request.name).draw(request, lanes.byRequest.get(request.name) ?? [], from, Math.max(state.step, STEPS - 1), state.step);
     keepReachable(rows, ".pv-lane");
-    setText(more, all.length > wanted.length ? `and ${all.length - wanted.length} more requests` : "");
-    setText(view.note, all.length ? `steps ${range(from, state.step - from + 1)}` : "No request yet.");
+    setText(more, all.length > wanted.length ? say`and ${all.length - wanted.length} more requests` : "");
+    setText(view.note, all.length ? `steps ${range(from, state.step - from + 1)}` : say("No request yet."));
     setLegend(view.legend, "all", () => Object.entries(THEME.lanes).map(([what, colour]) => legendItem(`${letter(what)} ${labels[what]}`, { colour })));
   }
   return { root: view.root, draw, hasCursor: false };

@@ -1,6 +1,7 @@
 /** Moving through the run: first, back, forward, last, play at several speeds, jump by kind of event, and live. */
 import { attr, h, setText } from "./dom.js";
 import { THEME } from "./theme.js";
+import { say } from "./vocabulary.js";
 
 /** Steps a second. */
 const SPEEDS = [1, 2, 5, 10, 30, 100];
@@ -16,7 +17,7 @@ export function createScrubber(store, predict) {
     type: "range", class: "pv-range", step: "1", "aria-label": "Step that is looked at", "data-testid": "scrubber", oninput: () => store.go(Number(range.value)),
   });
   const button = (name, sign, label, onclick) => h("button", { type: "button", class: "pv-button", title: label, "aria-label": label, "data-testid": name, onclick }, sign);
-  const kind = h("select", { class: "pv-select", "aria-label": "Kind of event to jump to", "data-testid": "jump-kind" }, ...options(JUMPS.map((name) => [name, THEME.kinds[name] ?? name])));
+  const kind = h("select", { class: "pv-select", "aria-label": "Kind of event to jump to", "data-testid": "jump-kind" }, ...options(JUMPS.map((name) => [name, say(THEME.kinds[name] ?? name)])));
   const speed = h("select", { class: "pv-select", "aria-label": "Speed of play", "data-testid": "speed" }, ...options(SPEEDS.map((n) => [n, `${n} steps/s`])));
   speed.value = "5";
   const where = h("span", { class: "pv-fact", "data-testid": "where", role: "status" });

@@ -3,9 +3,10 @@
  * at the step that is looked at. A click goes to a step, a drag shows only a part of the run.
  */
 import { attr, css, fit, h, legendItem, mix, panel, parseHex, setLegend, setText, toggle } from "./dom.js";
-import { labels, plural } from "./describe.js";
+import { plural } from "./describe.js";
 import { memoryOf } from "./state.js";
 import { THEME } from "./theme.js";
+import { labels, say } from "./vocabulary.js";
 
 const PAD = { left: 44, right: 10, top: 52, bottom: 30, between: 14 };
 const STACK = ["used", "internal", "cached"];
@@ -163,7 +164,7 @@ export function createTimeline(store, tooltip) {
     }
     setText(view.note, tiers.map(([tier, count]) => `${labels.tiers[tier]} ${(count * state.block_size).toLocaleString("en")}`).join(", ") + ` ${labels.slots}`);
     const memory = memoryOf(state);
-    if (row === null) attr(canvas, "aria-label", `Memory over steps: after step ${state.step}, ${memory.used} slots used, ${memory.internal} waste, ${memory.cached} cached, ${memory.free} free.`);
+    if (row === null) attr(canvas, "aria-label", say`Memory over steps: after step ${state.step}, ${memory.used} slots used, ${memory.internal} waste, ${memory.cached} cached, ${memory.free} free.`);
     const { counters } = state;
     const happened = Object.keys(MARKS).filter((name) => counters[name]);
     const parts = STACK.filter((part) => part !== "cached" || counters.cached);

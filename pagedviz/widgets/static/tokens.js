@@ -1,6 +1,7 @@
 /** The token strip: what each sequence has read and written, token by token. Text is only ever set as text. */
 import { arrange, attr, badge, h, keepReachable, legendItem, panel, pointing, setLegend, setText } from "./dom.js";
-import { describeToken, labels, letterOf, tokenText } from "./describe.js";
+import { describeToken, letterOf, tokenText } from "./describe.js";
+import { labels, say } from "./vocabulary.js";
 
 const MAX_STRIPS = 24;
 
@@ -75,9 +76,9 @@ function createStrip(id) {
 
 export function createTokens(store, tooltip) {
   const view = panel("tokens", labels.tokens);
-  const select = h("select", { class: "pv-select", "aria-label": "Sequences to show", "data-testid": "token-sequence" }, h("option", { value: "all" }, "all sequences"));
+  const select = h("select", { class: "pv-select", "aria-label": say("Sequences to show"), "data-testid": "token-sequence" }, h("option", { value: "all" }, say("all sequences")));
   view.head.append(h("label", { class: "pv-tool" }, "show", select));
-  const hint = h("p", { class: "pv-hint" }, "No request yet.");
+  const hint = h("p", { class: "pv-hint" }, say("No request yet."));
   const strips = h("div", { class: "pv-strips" });
   const more = h("p", { class: "pv-more" });
   view.body.append(hint, strips, more);
@@ -102,7 +103,7 @@ export function createTokens(store, tooltip) {
     if (select.dataset.key === key) return;
     select.dataset.key = key;
     const options = ids.slice(-200).map((id) => h("option", { value: id }, `${letterOf(id)} (${state.sequences.get(id).request})`));
-    select.replaceChildren(h("option", { value: "all" }, "all sequences"), ...options);
+    select.replaceChildren(h("option", { value: "all" }, say("all sequences")), ...options);
     if (chosen !== "all" && !state.sequences.has(Number(chosen))) chosen = "all";
     select.value = chosen;
   }
@@ -127,11 +128,11 @@ export function createTokens(store, tooltip) {
     lastLimit = limitOf(ids.length);
     isFresh = false;
     hint.hidden = state.sequences.size > 0;
-    setText(more, chosen === "all" && state.sequences.size > ids.length ? `and ${state.sequences.size - ids.length} more sequences` : "");
+    setText(more, chosen === "all" && state.sequences.size > ids.length ? say`and ${state.sequences.size - ids.length} more sequences` : "");
     keepReachable(strips, ".pv-token");
     setLegend(view.legend, "all", () => [
       legendItem(labels.prompt, { swatch: "pv-key-prompt" }), legendItem(labels.generated, { swatch: "pv-key-generated" }),
-      legendItem(labels.uncomputed, { swatch: "pv-key-uncomputed" }), legendItem("a new block begins", { swatch: "pv-key-edge" }),
+      legendItem(labels.uncomputed, { swatch: "pv-key-uncomputed" }), legendItem(say("a new block begins"), { swatch: "pv-key-edge" }),
     ]);
   }
   return { root: view.root, draw };
