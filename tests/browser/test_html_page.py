@@ -154,6 +154,9 @@ def test_a_trace_can_be_chosen_with_the_keyboard(shown, trace, other, tmp_path):
     shown.page.keyboard.press("Tab")
     assert shown.page.evaluate("document.activeElement.id") == "file"
     assert shown.page.get_by_label("choose a file").count() == 1
+    # Playwright tells the browser without waiting: ask long before the key, or the real dialogue opens.
+    shown.page.on("filechooser", lambda _: None)
+    shown.page.wait_for_timeout(500)
     with shown.page.expect_file_chooser() as chosen:
         shown.page.keyboard.press("Enter")
     chosen.value.set_files(tmp_path / "other.pvtrace.gz")
