@@ -1,24 +1,29 @@
 /**
  * What a block looks like: colour by mode, and texture for every state, so that nothing depends on colour alone. Cells are written as
  * pixels into an ImageData, which costs a few milliseconds for 131,072 of them; letters come on top where cells are large enough.
+ * Where cells are, and which of them are in view, is decided in `layout.js`.
  */
 import { css, isDark, mix, onScale, parseHex } from "./dom.js";
 import { letterOf } from "./describe.js";
+import { extentOf } from "./layout.js";
 import { THEME } from "./theme.js";
 
-const MAX_PITCH = 40;
-const owners = THEME.owners.map(parseHex);
-const states = Object.fromEntries(Object.entries(THEME.states).map(([name, hex]) => [name, parseHex(hex)]));
-const viridis = Array.from({ length: 65 }, (_, i) => onScale(THEME.viridis, i / 64));
-const cividis = Array.from({ length: 65 }, (_, i) => onScale(THEME.cividis, i / 64));
+const pack = ([r, g, b]) => ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
+/** A colour that knows its pixel: tiny cells are many, and need no more of it. */
+const packed = (colour) => Object.assign(colour, { pixel: pack(colour) });
+const owners = THEME.owners.map((hex) => packed(parseHex(hex)));
+const states = Object.fromEntries(Object.entries(THEME.states).map(([name, hex]) => [name, packed(parseHex(hex))]));
+const scaleOf = (scale) => Array.from({ length: 65 }, (_, i) => packed(onScale(scale, i / 64)));
+const [viridis, cividis] = [scaleOf(THEME.viridis), scaleOf(THEME.cividis)];
 
 const isYoung = (since, step) => step - since < THEME.copied_steps;
 const isShared = (block) => block.holders.length > 1;
 const isCopied = (block, step) => block.copied_from >= 0 && isYoung(block.born, step);
 const isMoved = (block, step) => block.moved_from >= 0 && isYoung(block.born, step);
 
-/** Ages span many orders: 1 step, 10, 100, 1000. */
-const ageShare = (age) => Math.min(1, Math.log10(1 + age) / 3);
+/** Ages span many orders: 1 step, 10, 100, 1000. Where on a scale they are. */
+const AGES = Array.from({ length: 1000 }, (_, age) => Math.round((64 * Math.log10(1 + age)) / 3));
+const onAges = (scale, age) => scale[AGES[age] ?? 64];
 
 /** Colour modes: `colour` of a held block, and the text that a large cell shows. */
 export const MODES = {
@@ -40,41 +45,15 @@ export const MODES = {
   },
   age: {
     scale: "viridis", low: "new", high: "1000 steps or more",
-    colour: (block, state) => viridis[Math.round(64 * ageShare(state.step - block.born))],
+    colour: (block, state) => onAges(viridis, state.step - block.born),
     text: (block, state) => String(state.step - block.born),
   },
   idle: {
     scale: "cividis", low: "held, or just let go", high: "1000 steps or more",
-    colour: (block, state) => cividis[block.idle ? Math.round(64 * ageShare(state.step - block.cached)) : 0],
+    colour: (block, state) => block.idle ? onAges(cividis, state.step - block.cached) : cividis[0],
     text: (block, state) => (block.idle ? String(state.step - block.cached) : ""),
   },
 };
-
-/**
- * Where cells are: as large as fits, in as few rows as costs little of their size. Rows of 8, 16, 24… blocks are easy to count.
- * @returns {{columns: number, pitch: number, step: number, size: number, deviceWidth: number, deviceHeight: number}} `pitch` in CSS pixels,
- *   `step` (from cell to cell) and `size` (of a cell) in the canvas's own
- */
-export function layoutOf(count, width, maxHeight, ratio) {
-  const smallest = Math.max(1, Math.round(ratio));
-  const widest = Math.max(1, Math.floor((width * ratio) / smallest));
-  const candidates = [Math.min(count, widest)];
-  for (let columns = 8; columns <= Math.min(count, widest); columns += 8) candidates.push(columns);
-  const stepOf = (columns) => {
-    const fit = Math.min((width * ratio) / columns, (maxHeight * ratio) / Math.ceil(count / columns), MAX_PITCH * ratio);
-    return Math.max(smallest, Math.floor(fit));
-  };
-  const best = Math.max(...candidates.map(stepOf));
-  const columns = Math.max(1, ...candidates.filter((candidate) => stepOf(candidate) >= 0.8 * best));
-  const step = stepOf(columns);
-  const gap = step >= 20 * ratio ? 3 * ratio : step >= 9 * ratio ? 2 * ratio : step >= 4 * ratio ? ratio : 0;
-  return {
-    columns, step, pitch: step / ratio, size: step - Math.round(gap),
-    deviceWidth: columns * step, deviceHeight: Math.max(1, Math.ceil(count / columns)) * step,
-  };
-}
-
-const pack = ([r, g, b]) => ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
 
 /** A colour's pixels: itself, itself over an unfilled part, and the ink and the hatching that show on it. */
 function inksOf(main, ground) {
@@ -82,25 +61,63 @@ function inksOf(main, ground) {
   return { main: pack(main), unfilled: pack(mix(ground, main, 0.3)), ink: pack(mix(main, contrast, 0.75)), hatch: pack(mix(main, contrast, 0.3)) };
 }
 
-/** Draws cells into an ImageData that is kept, as is the picture of an empty pool, as long as place and colours stay the same. */
+/**
+ * Draws the cells of a view into an ImageData that is kept, as is the picture of an empty pool, as long as view and colours stay the
+ * same. It has room for whole cells, of which the view may show a part.
+ */
 export class CellPainter {
-  /** @param {ImageData} image of the canvas's size */
-  constructor(image, layout, palette, count) {
-    this.image = image;
-    this.layout = layout;
+  /** @param {ReturnType<typeof import("./layout.js").viewOf>} view @param {(width: number, height: number) => ImageData} createImage */
+  constructor(view, palette, createImage) {
+    const { columns, count, step, size, cells, column, row, across, down } = view;
+    this.view = view;
     this.palette = palette;
-    this.pixels = new Uint32Array(image.data.buffer);
+    this.image = createImage(extentOf(across, step), extentOf(down, step));
+    this.pixels = new Uint32Array(this.image.data.buffer);
     this.inks = new Map();
     this.pixels.fill(pack(palette.ground));
-    const { columns, step, size } = layout;
-    for (let id = 0; id < count; id++) {
-      // A free cell is an empty box; a tiny one has one tone.
-      const x = (id % columns) * step;
-      const y = Math.floor(id / columns) * step;
-      this.fill(x, y, size, size, pack(size >= 5 ? palette.line : palette.cell));
-      if (size >= 5) this.fill(x + 1, y + 1, size - 2, size - 2, pack(palette.cell));
+    // Of cells smaller than a pixel: how many are in each, and by how much held ones change their sum of red, green and blue.
+    this.counts = new Uint16Array(cells > 1 ? this.pixels.length : 0);
+    this.sums = new Int32Array(3 * this.counts.length);
+    const [free, edge] = [pack(palette.cell), pack(palette.line)];
+    for (let y = 0; y < down; y++) {
+      const end = Math.min(across, count - (row + y) * columns - column);
+      for (let x = 0; x < end; x++) {
+        if (cells > 1) {
+          this.counts[this.pixelOf(x, y)] += 1;
+          this.pixels[this.pixelOf(x, y)] = free;
+          continue;
+        }
+        // A free cell is an empty box; a tiny one has one tone.
+        this.fill(x * step, y * step, size, size, size >= 5 ? edge : free);
+        if (size >= 5) this.fill(x * step + 1, y * step + 1, size - 2, size - 2, free);
+      }
     }
     this.empty = this.pixels.slice();
+  }
+
+  /** The pixel that a cell smaller than one is in. */
+  pixelOf(x, y) {
+    const { cells } = this.view;
+    return ((y / cells) | 0) * this.image.width + ((x / cells) | 0);
+  }
+
+  /** Visit those of a tier's blocks that are in view, by the column and row in it. */
+  each(found, visit) {
+    const { columns, column, row, across, down } = this.view;
+    if (across * down * 8 < found?.size) {
+      for (let i = 0; i < across * down; i++) {
+        const [x, y] = [i % across, (i / across) | 0];
+        const block = found.get((row + y) * columns + column + x);
+        if (block) visit(x, y, block, (row + y) * columns + column + x);
+      }
+      return;
+    }
+    found?.forEach((block, id) => {
+      const line = (id / columns) | 0;
+      const x = id - line * columns - column;
+      const y = line - row;
+      if (x >= 0 && x < across && y >= 0 && y < down) visit(x, y, block, id);
+    });
   }
 
   /** A rectangle of one colour. */
@@ -112,31 +129,60 @@ export class CellPainter {
     }
   }
 
-  /** Write all held blocks' pixels. */
+  /** Write the pixels of all held blocks in view. */
   draw(state, tier, mode) {
-    const { columns, step, size } = this.layout;
-    this.pixels.set(this.empty);
+    const { step, size, cells } = this.view;
+    const { pixels, image: { width } } = this;
+    const held = state.blocks.get(tier);
     const { colour } = MODES[mode];
-    for (const [id, block] of state.blocks.get(tier) ?? []) {
-      const x = (id % columns) * step;
-      const y = Math.floor(id / columns) * step;
-      const main = colour(block, state);
-      let inks = this.inks.get(main);
-      if (!inks) this.inks.set(main, (inks = inksOf(main, this.palette.ground)));
-      const filled = size < 4 ? size : Math.max(block.fill ? 1 : 0, Math.round((size * block.fill) / state.block_size));
-      if (filled < size) this.fill(x, y, size, size - filled, inks.unfilled);
-      this.fill(x, y + size - filled, size, filled, block.idle && size >= 4 ? inks.unfilled : inks.main);
-      if (size >= 4) this.texture(x, y, block, state, inks, mode);
-    }
+    pixels.set(this.empty);
+    if (cells > 1) this.mixAll(held, colour, state);
+    else if (step === 1) {
+      this.each(held, (x, y, block) => {
+        pixels[y * width + x] = colour(block, state).pixel;
+      });
+    } else if (size < 4) this.each(held, (x, y, block) => this.fill(x * step, y * step, size, size, colour(block, state).pixel));
+    else this.each(held, (x, y, block) => this.cell(x * step, y * step, block, state, this.inksFor(colour(block, state)), mode));
     if (size < 6) return;
     const arm = Math.max(2, Math.round(size / 5));
-    for (const [id, { step: when }] of state.evicted.get(tier) ?? []) {
-      if (!isYoung(when, state.step)) continue;
-      const block = state.blocks.get(tier)?.get(id);
-      const value = block && !block.idle && block.fill > 0.9 * state.block_size ? this.inks.get(colour(block, state)).ink : pack(this.palette.text);
-      const [x, y] = [(id % columns) * step + 2, Math.floor(id / columns) * step + 2];
-      for (let i = 0; i <= arm; i++) for (const row of [i, arm - i]) this.fill(x + i, y + row, size >= 16 ? 2 : 1, 1, value);
+    this.each(state.evicted.get(tier), (column, row, { step: when }, id) => {
+      if (!isYoung(when, state.step)) return;
+      const block = held?.get(id);
+      const value = block && !block.idle && block.fill > 0.9 * state.block_size ? this.inksFor(colour(block, state)).ink : pack(this.palette.text);
+      const [x, y] = [column * step + 2, row * step + 2];
+      for (let i = 0; i <= arm; i++) for (const line of [i, arm - i]) this.fill(x + i, y + line, size >= 16 ? 2 : 1, 1, value);
+    });
+  }
+
+  /** A pixel shows the mean of its cells. */
+  mixAll(held, colour, state) {
+    const { pixels, sums, counts, palette: { cell } } = this;
+    sums.fill(0);
+    this.each(held, (x, y, block) => {
+      const main = colour(block, state);
+      const at = 3 * this.pixelOf(x, y);
+      sums[at] += main[0] - cell[0];
+      sums[at + 1] += main[1] - cell[1];
+      sums[at + 2] += main[2] - cell[2];
+    });
+    for (let i = 0; i < counts.length; i++) {
+      const all = counts[i];
+      if (all) pixels[i] = (255 << 24) | ((cell[2] + sums[3 * i + 2] / all) << 16) | ((cell[1] + sums[3 * i + 1] / all) << 8) | (cell[0] + sums[3 * i] / all);
     }
+  }
+
+  inksFor(main) {
+    if (!this.inks.has(main)) this.inks.set(main, inksOf(main, this.palette.ground));
+    return this.inks.get(main);
+  }
+
+  /** A cell that is large enough for its state's texture. */
+  cell(x, y, block, state, inks, mode) {
+    const { size } = this.view;
+    const filled = Math.max(block.fill ? 1 : 0, Math.round((size * block.fill) / state.block_size));
+    if (filled < size) this.fill(x, y, size, size - filled, inks.unfilled);
+    this.fill(x, y + size - filled, size, filled, block.idle ? inks.unfilled : inks.main);
+    this.texture(x, y, block, state, inks, mode);
   }
 
   /**
@@ -144,7 +190,7 @@ export class CellPainter {
    * corner for one that came from the other tier. (A cross, drawn above, is where a block was evicted.)
    */
   texture(x, y, block, state, { ink, hatch }, mode) {
-    const { size } = this.layout;
+    const { size } = this.view;
     const end = size - 1;
     if (block.idle) {
       const soft = pack(this.palette.soft);
@@ -179,23 +225,22 @@ export class CellPainter {
 
   /** Put the pixels on the canvas, and letters over them where cells are large enough. */
   show(context, state, tier, mode) {
-    context.putImageData(this.image, 0, 0);
-    if (this.layout.pitch >= 15) drawLetters(context, this.layout, state.blocks.get(tier) ?? new Map(), state, mode, this.palette);
-  }
-}
-
-function drawLetters(context, { columns, step, size }, held, state, mode, palette) {
-  const { text, colour } = MODES[mode];
-  context.textAlign = "center";
-  context.textBaseline = "middle";
-  for (const [id, block] of held) {
-    const word = text(block, state);
-    if (!word || word.length > 3) continue;
-    const main = colour(block, state);
-    // Letters stand in the lower half, so the half-filled part decides their colour.
-    const ground = block.fill / state.block_size > 0.4 && !block.idle ? main : mix(palette.ground, main, 0.3);
-    context.font = `600 ${Math.round(size * (word.length > 2 ? 0.36 : 0.46))}px system-ui, sans-serif`;
-    context.fillStyle = css(isDark(ground) ? [255, 255, 255] : [17, 17, 17]);
-    context.fillText(word, (id % columns) * step + size / 2, Math.floor(id / columns) * step + size * 0.58);
+    const { step, size, cells, pitch, column, row, left, top } = this.view;
+    const [dx, dy] = cells > 1 ? [0, 0] : [column * step - left, row * step - top];
+    context.putImageData(this.image, dx, dy);
+    if (pitch < 15) return;
+    const { text, colour } = MODES[mode];
+    context.textAlign = "center";
+    context.textBaseline = "middle";
+    this.each(state.blocks.get(tier), (x, y, block) => {
+      const word = text(block, state);
+      if (!word || word.length > 3) return;
+      const main = colour(block, state);
+      // Letters stand in the lower half, so the half-filled part decides their colour.
+      const ground = block.fill / state.block_size > 0.4 && !block.idle ? main : mix(this.palette.ground, main, 0.3);
+      context.font = `600 ${Math.round(size * (word.length > 2 ? 0.36 : 0.46))}px system-ui, sans-serif`;
+      context.fillStyle = css(isDark(ground) ? [255, 255, 255] : [17, 17, 17]);
+      context.fillText(word, x * step + dx + size / 2, y * step + dy + size * 0.58);
+    });
   }
 }
