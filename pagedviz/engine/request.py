@@ -72,11 +72,6 @@ class Request:
     number: int = 0
     search: BeamState = field(default_factory=BeamState)
 
-    def tokens_in_memory(self) -> int:
-        """How many tokens have their K and V in its blocks; what samples share counts once."""
-        active = self.active()
-        return sum(sequence.computed for sequence in active) - (len(active) - 1) * active[0].num_prompt
-
     def seats(self) -> int:
         """How many sequences it may run at the same time."""
         return self.params.width if self.params.searches else len(self.unfinished())

@@ -10,7 +10,7 @@ from collections.abc import Sequence as Many
 
 from pagedviz.engine.counters import Counters
 from pagedviz.engine.request import Request, RequestStatus
-from pagedviz.engine.scheduler import Admission, Preemption, Scheduler, StepPlan
+from pagedviz.engine.scheduler import Admission, Preemption, Scheduler, StepPlan, tokens_in_memory
 from pagedviz.events import Emit, PrefixHit, PrefixMissed, RequestPreempted, RequestScheduled
 from pagedviz.memory import BlockManager, Prefix, Swapper
 
@@ -64,7 +64,7 @@ class Residency:
         free = trial.num_free
         trial.release(ids)
         swaps = preemption.mode == "swap"
-        lost = 0 if swaps else self._tokens_of(request)
+        lost = 0 if swaps else tokens_in_memory(request, self._manager)
 
         def announce() -> None:
             self._emit(
@@ -82,16 +82,6 @@ class Residency:
             request.forked = False
         self._scheduler.preempt(request, RequestStatus.SWAPPED if swaps else RequestStatus.WAITING)
         request.preemptions += 1
-
-    def _tokens_of(self, request: Request) -> int:
-        """How many tokens have their K and V in the request's blocks; what its sequences share counts once."""
-        size = self._manager.block_size
-        fills = {
-            block: min(size, sequence.computed - logical * size)
-            for sequence in request.active()
-            for logical, block in enumerate(self._manager.tables(sequence.id)[0])
-        }
-        return sum(fills.values())
 
     # -- in --------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pagedviz.engine.config import EngineConfig
 from pagedviz.engine.costs import CostModel
 from pagedviz.engine.request import Request, RequestStatus, Sequence
-from pagedviz.engine.victims import make_victim_policy
+from pagedviz.engine.victims import Candidate, make_victim_policy
 from pagedviz.errors import PolicyError
 from pagedviz.memory import BlockManager, Prefix, Trial
 from pagedviz.memory.plugin import name_of
@@ -120,11 +120,8 @@ class Scheduler:
                 attempt.write(item.sequence.id, item.start, item.count)
             if attempt.num_free < 0:
                 needs, total = trial.num_free - attempt.num_free, self._config.num_device_blocks
-                return (
-                    scheduled,
-                    trial,
-                    f"{request.id} needs blocks: {needs}, and {trial.num_free} of {total} are free",
-                )
+                blocks = "1 block" if needs == 1 else f"{needs} blocks"
+                return scheduled, trial, f"{request.id} needs {blocks}, and {trial.num_free} of {total} are free"
             trial = attempt
             scheduled += work
             budget -= sum(item.count for item in work)
@@ -133,32 +130,32 @@ class Scheduler:
     def _preempt(self, running: list[Request], trial: Trial, short: str) -> Preemption:
         """The next victim; ``trial`` counts its blocks as given back."""
         assert len(running) > 1, "a request that is alone fits: that was checked when it came"
-        candidates = running[1:]
-        victim, why = self._choose(candidates)
-        reason = short if why == "it came last" else f"{short}; {why}"
+        candidates = [Candidate(request, tokens_in_memory(request, self._manager)) for request in running[1:]]
+        chosen, why = self._choose(candidates)
+        victim = chosen.request
         ids = [sequence.id for sequence in victim.active()]
-        mode, how = self._mode(victim, trial, ids)
+        mode, how = self._mode(chosen, trial, ids)
         if mode == "swap":
             trial.swap_out(ids)
         else:
             trial.release(ids)
-        return Preemption(victim, mode, f"{reason}; {how}" if how else reason)
+        return Preemption(victim, mode, "; ".join(filter(None, (short, why, how))))
 
-    def _choose(self, candidates: list[Request]) -> tuple[Request, str]:
+    def _choose(self, candidates: list[Candidate]) -> tuple[Candidate, str]:
         name = name_of(self._victims)
         try:
             victim = self._victims.choose(tuple(candidates))
             why = str(self._victims.explain(victim))
         except Exception as error:
             raise PolicyError(f"victim policy {name!r} raised {error!r}") from error
-        if not any(victim is candidate for candidate in candidates):
-            valid = [request.id for request in candidates]
+        if victim not in candidates:
+            valid = [candidate.request.id for candidate in candidates]
             raise PolicyError(f"victim policy {name!r} chose {victim!r}, which is none of {valid}")
         return victim, why
 
-    def _mode(self, victim: Request, trial: Trial, ids: list[int]) -> tuple[str, str]:
+    def _mode(self, victim: Candidate, trial: Trial, ids: list[int]) -> tuple[str, str]:
         """Swap or recompute, and what there is to say about it."""
-        wanted = victim.params.preemption or self._config.preemption
+        wanted = victim.request.params.preemption or self._config.preemption
         blocks = {block for id_ in ids for table in self._manager.tables(id_) for block in table}
         if wanted == "recompute" or not blocks:
             return "recompute", ""
@@ -170,7 +167,7 @@ class Scheduler:
             return "recompute", f"not swapped: it has {len(blocks)} blocks, and {room}"
         if wanted == "swap":
             return "swap", ""
-        return self._costs.choose(len(blocks) * self._bytes_per_block, victim.tokens_in_memory())
+        return self._costs.choose(len(blocks) * self._bytes_per_block, victim.tokens)
 
     def _admit(self, trial: Trial, budget: int, scheduled: list[Scheduled]) -> list[Admission]:
         """Let waiting requests begin, in order, while sequences, tokens and blocks last."""
@@ -251,6 +248,11 @@ class Scheduler:
         if request in self.waiting:
             self.waiting.remove(request)
         request.status = RequestStatus.FINISHED
+
+
+def tokens_in_memory(request: Request, manager: BlockManager) -> int:
+    """How many tokens a running request has in memory: what it loses if they must be computed again."""
+    return manager.num_tokens({sequence.id: sequence.computed for sequence in request.active()})
 
 
 def _number(request: Request) -> int:

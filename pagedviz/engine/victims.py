@@ -6,10 +6,24 @@ Knows nothing of blocks that must be freed or of how: the scheduler asks again u
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import attrgetter
 from typing import ClassVar, Protocol
 
 from pagedviz.engine.request import Request
 from pagedviz.memory.plugin import check_choice
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A running request that may be preempted.
+
+    Attributes:
+        tokens: how many of its tokens have their K and V in memory; what its sequences share counts once.
+    """
+
+    request: Request
+    tokens: int
 
 
 class VictimPolicy(Protocol):
@@ -18,10 +32,10 @@ class VictimPolicy(Protocol):
     name: ClassVar[str]
     summary: ClassVar[str]
 
-    def choose(self, candidates: Sequence[Request]) -> Request:
+    def choose(self, candidates: Sequence[Candidate]) -> Candidate:
         """One of the candidates, of which there is at least one."""
 
-    def explain(self, victim: Request) -> str:
+    def explain(self, victim: Candidate) -> str:
         """Why this one, for a person."""
 
 
@@ -31,11 +45,11 @@ class Newest:
     name: ClassVar[str] = "newest"
     summary: ClassVar[str] = "the request that came last"
 
-    def choose(self, candidates: Sequence[Request]) -> Request:
+    def choose(self, candidates: Sequence[Candidate]) -> Candidate:
         """The last one."""
         return candidates[-1]
 
-    def explain(self, victim: Request) -> str:  # noqa: ARG002 - the protocol's shape
+    def explain(self, victim: Candidate) -> str:  # noqa: ARG002 - the protocol's shape
         """In words."""
         return "it came last"
 
@@ -46,13 +60,13 @@ class FewestTokensLost:
     name: ClassVar[str] = "fewest_tokens_lost"
     summary: ClassVar[str] = "the request with the fewest tokens in memory"
 
-    def choose(self, candidates: Sequence[Request]) -> Request:
+    def choose(self, candidates: Sequence[Candidate]) -> Candidate:
         """The smallest."""
-        return min(reversed(candidates), key=Request.tokens_in_memory)
+        return min(reversed(candidates), key=attrgetter("tokens"))
 
-    def explain(self, victim: Request) -> str:
+    def explain(self, victim: Candidate) -> str:
         """In words."""
-        return f"it has the fewest tokens in memory, {victim.tokens_in_memory()}"
+        return f"it has the fewest tokens in memory, {victim.tokens}"
 
 
 class Largest:
@@ -61,13 +75,13 @@ class Largest:
     name: ClassVar[str] = "largest"
     summary: ClassVar[str] = "the request with the most tokens in memory"
 
-    def choose(self, candidates: Sequence[Request]) -> Request:
+    def choose(self, candidates: Sequence[Candidate]) -> Candidate:
         """The largest."""
-        return max(reversed(candidates), key=Request.tokens_in_memory)
+        return max(reversed(candidates), key=attrgetter("tokens"))
 
-    def explain(self, victim: Request) -> str:
+    def explain(self, victim: Candidate) -> str:
         """In words."""
-        return f"it has the most tokens in memory, {victim.tokens_in_memory()}"
+        return f"it has the most tokens in memory, {victim.tokens}"
 
 
 class Priority:
@@ -76,13 +90,13 @@ class Priority:
     name: ClassVar[str] = "priority"
     summary: ClassVar[str] = "the request with the highest priority number, which is the least important"
 
-    def choose(self, candidates: Sequence[Request]) -> Request:
+    def choose(self, candidates: Sequence[Candidate]) -> Candidate:
         """The least important."""
-        return max(reversed(candidates), key=lambda request: request.params.priority)
+        return max(reversed(candidates), key=lambda candidate: candidate.request.params.priority)
 
-    def explain(self, victim: Request) -> str:
+    def explain(self, victim: Candidate) -> str:
         """In words."""
-        return f"its priority is {victim.params.priority}, the least important"
+        return f"its priority is {victim.request.params.priority}, the least important"
 
 
 VICTIMS: dict[str, type[VictimPolicy]] = {

@@ -11,7 +11,7 @@ as a process's mappings draw from one RAM.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pagedviz.errors import AuditError
 from pagedviz.events import (
@@ -90,6 +90,19 @@ class BlockManager:
     def sequences(self) -> list[int]:
         """The sequences that have blocks."""
         return list(self._tables)
+
+    def num_tokens(self, computed: Mapping[int, int]) -> int:
+        """How many tokens have their K and V in the blocks of these sequences; what they share counts once.
+
+        ``computed``: sequence -> how many of its tokens are in memory.
+        """
+        size = self.block_size
+        fills = {
+            block: min(size, count - logical * size)
+            for sequence, count in computed.items()
+            for logical, block in enumerate(self.tables(sequence)[0])
+        }
+        return sum(fills.values())
 
     def trial(self) -> Trial:
         """A dry run from the present state."""

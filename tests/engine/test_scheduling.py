@@ -1,6 +1,7 @@
 """Who runs: first come first served, within budget and seats; who gives way: the newest."""
 
 import random
+import re
 
 import pytest
 
@@ -112,7 +113,7 @@ def test_the_newest_gives_way_and_its_numbers_are_right(watched, make_prompt, ru
                     freed += isinstance(other, (BlockFreed, BlockCached))
                 assert event.blocks_freed == freed > 0
                 assert event.mode == "recompute"
-                assert "blocks" in event.reason
+                assert " block" in event.reason
 
 
 @pytest.mark.parametrize("prefix_caching", [True, False])
@@ -222,3 +223,32 @@ def test_random_traffic_leaves_nothing_behind(watched, make_prompt, seed):
     assert engine.stats()["num_free_blocks"] == engine.config.num_device_blocks
     assert len(of(batches, RequestAdded)) == len(of(batches, RequestFinished)) == 25
     assert all(output is None or output.finished for output in results.values())
+
+
+@pytest.mark.parametrize("shape", ["samples", "beams"])
+@pytest.mark.parametrize("prefix_caching", [True, False])
+@pytest.mark.parametrize("victim", ["fewest_tokens_lost", "largest"])
+def test_a_victim_is_judged_by_the_tokens_that_it_would_lose(watched, make_prompt, victim, prefix_caching, shape):
+    """Also when its samples share only some of the prompt, or generated blocks too."""
+    engine, batches = watched(
+        num_device_blocks=30, victim=victim, preemption="recompute", prefix_caching=prefix_caching
+    )
+    forks = {"n": 3, "temperature": 1.0} if shape == "samples" else {"beam_width": 3}
+    for i in range(5):
+        engine.add_request(make_prompt(7 + i % 2, i), **{**LONG, "max_tokens": 16, "seed": i, **forks})
+    while engine.has_unfinished_requests():
+        engine.step()
+        engine.audit()
+    preempted = of(batches, RequestPreempted)
+    assert preempted
+    for event in preempted:
+        assert f" tokens in memory, {event.tokens_lost}" in event.reason
+
+
+def test_a_reason_for_preemption_is_a_sentence_and_says_why_this_one(watched, make_prompt, run_audited):
+    engine, batches = watched(num_device_blocks=10)
+    run_audited(engine, [engine.add_request(make_prompt(12, i), **LONG) for i in range(3)])
+    reasons = [event.reason for event in of(batches, RequestPreempted)]
+    assert reasons
+    for reason in reasons:
+        assert re.fullmatch(r"r\d needs (1 block|\d\d? blocks), and \d+ of 10 are free; it came last", reason)
