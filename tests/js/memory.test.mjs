@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 
 const load = (name) => import(join(process.env.PAGEDVIZ_STATIC, name));
-const { CellPainter, MODES, layoutOf } = await load("cells.js");
+const { CellPainter, MODES } = await load("cells.js");
+const { layoutOf, viewOf } = await load("layout.js");
 const { describe, describeBlock, describeEviction } = await load("describe.js");
 const { piecesOf } = await load("lanes.js");
 const { describeRequest } = await load("requests.js");
@@ -133,10 +134,11 @@ test("cached, moved and evicted cells are told apart without their colour", () =
     const shapes = new Set();
     for (const block of [...Object.values(looks), null]) {
       for (const evicted of [new Map(), new Map([[0, { step: 3, policy: "lru", why: "" }]])]) {
-        const layout = layoutOf(1, 20, 20, 1);
-        const image = { width: layout.deviceWidth, height: layout.deviceHeight, data: new Uint8ClampedArray(layout.deviceWidth * layout.deviceHeight * 4) };
+        const view = viewOf(layoutOf(1, 20, 20, 1), { zoom: 1, x: 0, y: 0 });
+        let image = null;
+        const createImage = (width, height) => (image = { width, height, data: new Uint8ClampedArray(width * height * 4) });
         const here = { step: 4, block_size: 4, blocks: new Map([["host", new Map(block ? [[0, block]] : [])]]), evicted: new Map([["host", evicted]]) };
-        new CellPainter(image, layout, palette, 1).draw(here, "host", mode);
+        new CellPainter(view, palette, createImage).draw(here, "host", mode);
         // Which pixels differ from their left neighbour: the shape, whatever the colours are.
         const pixels = new Uint32Array(image.data.buffer);
         shapes.add([...pixels].map((value, at) => Number(value !== pixels[at - 1])).join(""));

@@ -120,6 +120,7 @@ test("a trace that goes wrong keeps what is sound up to there", () => {
     contradiction: (batch) => batch.events.push(["BlockFreed", "device", 0, 9999]),
     "unknown kind": (batch) => batch.events.unshift(["Nonsense"]),
     gap: (batch) => (batch.seq += 1),
+    "a step back": (batch) => (batch.step -= 5),
     "no batch": (batch) => delete batch.events,
   })) {
     const broken = [...lines];
@@ -133,6 +134,13 @@ test("a trace that goes wrong keeps what is sound up to there", () => {
     assert.equal(half.lastStep, step);
     assert.deepEqual(json(half.state), states.get(step), name);
     assert.equal(half.history.at("step", half.history.length - 1), step);
+  }
+});
+
+test("a first state that cannot be is refused", () => {
+  for (const change of [{ block_size: 0 }, { block_size: 1.5 }, { num_blocks: { device: -4 } }, { num_blocks: { device: 2 ** 31 } }, { num_blocks: { device: "8" } }]) {
+    const keyframe = { ...JSON.parse(lines[1]).keyframe, ...change };
+    assert.throws(() => new Run().push(Buffer.from(`${lines[0]}\n${JSON.stringify({ keyframe })}\n`)), { message: /line 2 has pools that cannot be/ });
   }
 });
 

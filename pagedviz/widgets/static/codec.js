@@ -59,6 +59,18 @@ function checkHeader(record) {
   if (!record.fields || !record.engine) throw new TraceError("the trace's header is damaged");
 }
 
+/** Block tables are int32. */
+const MAX_BLOCKS = 2 ** 31 - 1;
+
+function checkKeyframe(keyframe, line) {
+  if (!keyframe?.num_blocks) throw new TraceError(`line ${line} is no keyframe`);
+  const { block_size: size, num_blocks: pools } = keyframe;
+  const isPool = (count) => Number.isSafeInteger(count) && count >= 0 && count <= MAX_BLOCKS;
+  if (!(Number.isSafeInteger(size) && size > 0 && Object.values(pools).every(isPool))) {
+    throw new TraceError(`line ${line} has pools that cannot be: ${JSON.stringify(pools).slice(0, 80)} blocks of ${size} slots`);
+  }
+}
+
 /** Reads one trace: first its header and keyframe, then batches, for as long as bytes come. */
 export class Decoder {
   constructor() {
@@ -102,7 +114,7 @@ export class Decoder {
       this.header = record;
       this.shapes = shapesOf(record.fields);
     } else if (!this.keyframe) {
-      if (!record?.keyframe?.num_blocks) throw new TraceError(`line ${this.line} is no keyframe`);
+      checkKeyframe(record?.keyframe, this.line);
       this.keyframe = record.keyframe;
     } else if (isBatch(record)) {
       record.line = line;

@@ -69,6 +69,7 @@ export class Run {
     const { state, history } = this;
     if (batch.seq > state.seq) throw new TraceError(`events ${state.seq} to ${batch.seq - 1} are missing before step ${batch.step}`);
     if (batch.seq < state.seq) throw new TraceError(`event ${batch.seq} of step ${batch.step} comes twice`);
+    if (batch.step < state.step) throw new TraceError(`event ${batch.seq} goes back from step ${state.step} to ${batch.step}`);
     history.begin(batch.step);
     try {
       this.#fold(state, batch, batch.events, (event) => {
