@@ -27,11 +27,9 @@ TEXTS = """(() => {
 })()"""
 
 
-def show_all(view):
-    for button in view.page.locator("[data-panel][aria-pressed=false]").all():
-        button.click()
-    for button in view.page.locator("[data-family][aria-pressed=false]").all():
-        button.click()
+def show_all(view) -> None:
+    off = ".pv-switches [aria-pressed=false], [data-family][aria-pressed=false]"
+    view.do(f"document.querySelectorAll('{off}').forEach((button) => button.click())")
 
 
 @pytest.fixture

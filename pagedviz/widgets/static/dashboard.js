@@ -50,7 +50,7 @@ function watchTheme(onChange) {
 }
 
 /** What a person set in the panels: elements that come in the same order whenever they are built. */
-const settingsIn = (root) => [...root.querySelectorAll(".pv-panel :is(select, input, .pv-toggle), .pv-switches .pv-toggle, .pv-scrubber select")];
+const settingsIn = (root) => [...root.querySelectorAll(".pv-panel :is(select, input, .pv-toggle), .pv-switches .pv-toggle, .pv-scrubber select, .pv-look")];
 
 /** Set in a newly built dashboard what was set in the one before. */
 function restore(root, before) {
@@ -64,6 +64,9 @@ function restore(root, before) {
     }
   });
 }
+
+/** name -> what the header calls it. Where a look sets no colours, the host's count. */
+const LOOKS = { auto: "as the page", light: "light", dark: "dark", projector: "projector" };
 
 /** Told to the page when its words change: other dashboards in it follow. */
 const CHANGED_WORDS = "pagedviz-words";
@@ -115,9 +118,13 @@ function createView(store, predict, wanted) {
   const breaks = createBreaks(store);
   const keys = createKeys(root, store, scrubber);
   const words = toggle("OS words", isOs(), (isOn) => document.dispatchEvent(new CustomEvent(CHANGED_WORDS, { detail: isOn })), {
-    "data-testid": "os-words", title: "Say everything in the words of operating systems",
+    class: "pv-toggle pv-mode", "data-testid": "os-words", title: "Say everything in the words of operating systems",
   });
-  controls.root.append(breaks.root, words, keys.button);
+  const look = h("select", { class: "pv-select pv-look", "data-testid": "look", onchange: () => {
+    attr(root, "data-look", look.value);
+    onTheme();
+  } }, ...Object.entries(LOOKS).map(([value, text]) => h("option", { value }, text)));
+  controls.root.append(breaks.root, words, h("label", { class: "pv-tool" }, "look", look), keys.button);
   const panels = Object.entries(PANELS).filter(([name]) => !wanted.length || wanted.includes(name)).map(([name, create]) => ({ name, ...create(store, tooltip) }));
   for (const each of panels) each.root.hidden = each.isOff === true && !wanted.length;
   const switches = panels.map(({ name, root: panelRoot }) =>
@@ -152,6 +159,7 @@ function createView(store, predict, wanted) {
     if (state) predict.draw();
     if (!isVisible) return;
     if (!palette) {
+      attr(root, "data-theme", null); // the page's colours are to be read, not those that were settled on
       palette = readPalette(root);
       attr(root, "data-theme", isDark(palette.ground) ? "dark" : "light");
       palette = readPalette(root);
@@ -183,10 +191,11 @@ function createView(store, predict, wanted) {
     painted = { data: -1, view: -1 };
     schedule();
   };
-  const unwatch = watchTheme(() => {
+  const onTheme = () => {
     palette = null;
     repaint();
-  });
+  };
+  const unwatch = watchTheme(onTheme);
   const sizes = new ResizeObserver(repaint);
   for (const box of [root, ...panels.map((panel) => panel.root)]) sizes.observe(box);
   const sight = new IntersectionObserver((entries) => {

@@ -33,14 +33,14 @@ export function attr(element, name, value) {
 }
 
 /**
- * A titled panel.
+ * A titled panel. One that has nothing but text can be scrolled with the keyboard.
  * @returns {{root: HTMLElement, head: HTMLElement, legend: HTMLElement, body: HTMLElement, note: HTMLElement}}
  */
-export function panel(name, title) {
+export function panel(name, title, isText = false) {
   const note = h("span", { class: "pv-note" });
   const head = h("header", { class: "pv-panel-head" }, h("h3", {}, title), note);
   const legend = h("div", { class: "pv-legend" });
-  const body = h("div", { class: "pv-body" });
+  const body = h("div", { class: "pv-body", ...(isText ? { tabindex: "0", role: "group", "aria-label": title } : {}) });
   const root = h("section", { class: `pv-panel pv-${name}`, "data-testid": name, "aria-label": title }, head, body, legend);
   return { root, head, legend, body, note };
 }
@@ -99,9 +99,10 @@ export function onScale(scale, share) {
   return mix(parseHex(scale[low]), parseHex(scale[low + 1]), at - low);
 }
 
-/** The page's own colours, read from the stylesheet's variables; canvases need them as numbers. */
+/** The page's own colours, read from the stylesheet's variables, and how large its type is; canvases need them as numbers. */
 export function readPalette(root) {
   const probe = h("span", { hidden: true });
+  probe.style.forcedColorAdjust = "none";
   const context = h("canvas", { width: 1, height: 1 }).getContext("2d", { willReadFrequently: true });
   root.append(probe);
   const read = (name) => {
@@ -111,7 +112,7 @@ export function readPalette(root) {
     context.fillRect(0, 0, 1, 1);
     return [...context.getImageData(0, 0, 1, 1).data.slice(0, 3)];
   };
-  const palette = { ground: read("--pv-ground"), text: read("--pv-text"), soft: read("--pv-soft"), line: read("--pv-line"), cell: read("--pv-cell") };
+  const palette = { ground: read("--pv-ground"), text: read("--pv-text"), soft: read("--pv-soft"), line: read("--pv-line"), cell: read("--pv-cell"), type: parseFloat(getComputedStyle(root).fontSize) / 13 };
   probe.remove();
   return palette;
 }

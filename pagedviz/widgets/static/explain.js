@@ -58,7 +58,7 @@ export function explain(run, step) {
 }
 
 export function createExplain(store) {
-  const view = panel("explain", labels.explain);
+  const view = panel("explain", labels.explain, true);
   let shown = [];
 
   function draw({ run, state }) {

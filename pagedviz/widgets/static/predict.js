@@ -69,7 +69,7 @@ export function createPredict(store) {
     [asked, revealed] = [null, ""];
     if (isLive()) store.feed.send({ cmd: "predict", on: isOn });
     store.touch();
-  }, { "data-testid": "predict" });
+  }, { class: "pv-toggle pv-mode", "data-testid": "predict" });
   const question = h("span", { role: "status", "data-testid": "question" });
   const answer = h("span", { class: "pv-answer" });
   const reveal = h("button", { type: "button", class: "pv-button", "data-testid": "reveal", onclick: () => uncover() }, "Reveal");

@@ -37,9 +37,9 @@ function createLane(request) {
     const pieces = piecesOf(lane, from, to);
     if (shown === (shown = pieces.join())) return;
     track.replaceChildren(...pieces.map(([, steps, what]) => {
-      const piece = h("i", { "data-lane": what }, what && letter(what));
+      const piece = h("i", { "data-lane": what, class: what && `pv-lane-${what}` }, what && letter(what));
       piece.style.flexGrow = steps;
-      if (what) Object.assign(piece.style, { background: THEME.lanes[what], color: isDark(parseHex(THEME.lanes[what])) ? "#fff" : "#111" });
+      if (what) Object.assign(piece.style, { backgroundColor: THEME.lanes[what], color: isDark(parseHex(THEME.lanes[what])) ? "#fff" : "#111" });
       return piece;
     }));
   }
@@ -69,7 +69,7 @@ export function createRequests(store, tooltip) {
     keepReachable(rows, ".pv-lane");
     setText(more, all.length > wanted.length ? say`and ${all.length - wanted.length} more requests` : "");
     setText(view.note, all.length ? `steps ${range(from, state.step - from + 1)}` : say("No request yet."));
-    setLegend(view.legend, "all", () => Object.entries(THEME.lanes).map(([what, colour]) => legendItem(`${letter(what)} ${labels[what]}`, { colour })));
+    setLegend(view.legend, "all", () => Object.entries(THEME.lanes).map(([what, colour]) => legendItem(`${letter(what)} ${labels[what]}`, { colour, swatch: `pv-lane-${what}` })));
   }
   return { root: view.root, draw, hasCursor: false };
 }

@@ -33,7 +33,7 @@ export function pythonFor(step, cursor) {
 }
 
 export function createTable(store) {
-  const view = panel("table", labels.table);
+  const view = panel("table", labels.table, true);
   const select = h("select", { class: "pv-select", "aria-label": "What the table shows", "data-testid": "table-kind", onchange: () => store.touch() }, ...Object.keys(TABLES).map((name) => h("option", { value: name }, say(name))));
   const said = h("span", { class: "pv-note", role: "status" });
   const copy = (name, label, textOf) => h("button", {

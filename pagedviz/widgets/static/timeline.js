@@ -59,7 +59,8 @@ export function createTimeline(store, tooltip) {
   view.head.append(h("span", { class: "pv-tool" }, toggle("whole pool", false, (isOn) => {
     isWhole = isOn;
     store.touch();
-  }, { title: "Draw up to the size of the pool, also where most of it is free" })));
+  }, { class: "pv-toggle pv-mode", title: "Draw up to the size of the pool, also where most of it is free" })));
+  let pad = PAD;
   let scale = null;
   let row = null;
   let scene = null;
@@ -89,7 +90,7 @@ export function createTimeline(store, tooltip) {
     const box = canvas.getBoundingClientRect();
     const text = textOf(store.run, at);
     attr(canvas, "aria-label", text);
-    tooltip.show(text, box.left + scale.x(store.run.history.at("step", at)), box.top + PAD.top);
+    tooltip.show(text, box.left + scale.x(store.run.history.at("step", at)), box.top + pad.top);
   };
   const leave = () => {
     row = null;
@@ -134,18 +135,19 @@ export function createTimeline(store, tooltip) {
     const height = view.body.clientHeight - 16;
     if (width < 80 || height < 120) return;
     const context = fit(canvas, width, height, ratio);
+    pad = Object.fromEntries(Object.entries(PAD).map(([side, size]) => [side, size * palette.type]));
     const firstStep = Math.max(history.at("step", 0), brush?.[0] ?? 0);
     const lastStep = brush ? Math.max(firstStep + 1, brush[1]) : Math.max(firstStep + 20, history.at("step", history.length - 1));
     const rows = [history.rowOf(firstStep), history.rowOf(lastStep)];
-    const across = width - PAD.left - PAD.right;
+    const across = width - pad.left - pad.right;
     scale = {
-      x: (step) => PAD.left + (across * (step - firstStep)) / (lastStep - firstStep),
-      step: (x) => firstStep + ((x - PAD.left) * (lastStep - firstStep)) / across,
+      x: (step) => pad.left + (across * (step - firstStep)) / (lastStep - firstStep),
+      step: (x) => firstStep + ((x - pad.left) * (lastStep - firstStep)) / across,
     };
-    context.font = "11px system-ui, sans-serif";
+    context.font = `${11 * palette.type}px system-ui, sans-serif`;
     const tiers = [...state.num_blocks].filter(([, count]) => count > 0);
-    const down = height - PAD.top - PAD.bottom - PAD.between * (tiers.length - 1);
-    let top = PAD.top;
+    const down = height - pad.top - pad.bottom - pad.between * (tiers.length - 1);
+    let top = pad.top;
     for (const [tier, count] of tiers) {
       const pool = count * state.block_size;
       const total = isWhole ? pool : Math.min(pool, topOf(history, rows, tier, state.block_size));
@@ -153,14 +155,14 @@ export function createTimeline(store, tooltip) {
       band.y = (slots) => band.top + band.height * (1 - slots / total);
       axis(context, palette, band, across, tiers.length > 1);
       areas(context, history, rows, palette, ratio, band);
-      top += band.height + PAD.between;
+      top += band.height + pad.between;
     }
-    steps(context, palette, across, height - PAD.bottom, firstStep, lastStep);
+    steps(context, palette, across, height - pad.bottom, firstStep, lastStep);
     marks(context, history, rows, palette);
-    if (!store.isLive) here(context, palette, height - PAD.bottom);
+    if (!store.isLive) here(context, palette, height - pad.bottom);
     if (row !== null && row < history.length) {
       context.strokeStyle = css(palette.text);
-      context.strokeRect(scale.x(history.at("step", row)), PAD.top, 0, height - PAD.top - PAD.bottom);
+      context.strokeRect(scale.x(history.at("step", row)), pad.top, 0, height - pad.top - pad.bottom);
     }
     setText(view.note, tiers.map(([tier, count]) => `${labels.tiers[tier]} ${(count * state.block_size).toLocaleString("en")}`).join(", ") + ` ${labels.slots}`);
     const memory = memoryOf(state);
@@ -177,34 +179,34 @@ export function createTimeline(store, tooltip) {
 
   function axis(context, palette, { tier, total, top, height, y }, across, isNamed) {
     context.fillStyle = css(palette.cell);
-    context.fillRect(PAD.left, top, across, height);
+    context.fillRect(pad.left, top, across, height);
     context.strokeStyle = css(palette.line);
     context.lineWidth = 1;
     context.fillStyle = css(palette.soft);
     context.textAlign = "right";
     context.textBaseline = "middle";
-    for (const tick of ticksOf(total, Math.max(1, Math.round(height / 34)))) {
+    for (const tick of ticksOf(total, Math.max(1, Math.round(height / 34 / palette.type)))) {
       const at = Math.round(y(tick)) + 0.5;
-      context.fillText(short(tick), PAD.left - 6, at);
-      context.strokeRect(PAD.left - 3, at, across + 3, 0);
+      context.fillText(short(tick), pad.left - 6, at);
+      context.strokeRect(pad.left - 3, at, across + 3, 0);
     }
     context.textAlign = "left";
     context.textBaseline = "bottom";
-    if (isNamed) context.fillText(labels.tiers[tier], PAD.left, top);
+    if (isNamed) context.fillText(labels.tiers[tier], pad.left, top);
   }
 
   function steps(context, palette, across, bottom, firstStep, lastStep) {
-    const right = PAD.left + across;
+    const right = pad.left + across;
     context.fillStyle = css(palette.soft);
     context.textBaseline = "top";
     context.textAlign = "center";
-    for (const tick of ticksOf(lastStep - firstStep, Math.max(2, Math.floor(across / 80)))) {
+    for (const tick of ticksOf(lastStep - firstStep, Math.max(3, Math.floor(across / 80 / palette.type)))) {
       const text = short(firstStep + tick);
       const half = context.measureText(text).width / 2;
-      context.fillText(text, Math.min(scale.x(firstStep + tick), right + PAD.right - half), bottom + 4);
+      context.fillText(text, Math.min(scale.x(firstStep + tick), right + pad.right - half), bottom + 4);
     }
     context.textAlign = "right";
-    context.fillText(labels.step, right, bottom + 17);
+    context.fillText(labels.step, right, bottom + 17 * palette.type);
   }
 
   /** Every step is a stair; with more steps than pixels, the last of a pixel counts. */
@@ -234,11 +236,11 @@ export function createTimeline(store, tooltip) {
   /** The step that is looked at. */
   function here(context, palette, bottom) {
     const x = scale.x(store.at);
-    if (x < PAD.left) return;
+    if (x < pad.left) return;
     context.lineWidth = 2;
     context.strokeStyle = context.fillStyle = css(palette.text);
-    context.strokeRect(x, PAD.top - 6, 0, bottom - PAD.top + 6);
-    context.fillRect(x - 4, PAD.top - 9, 8, 5);
+    context.strokeRect(x, pad.top - 6, 0, bottom - pad.top + 6);
+    context.fillRect(x - 4, pad.top - 9, 8, 5);
     context.lineWidth = 1;
   }
 
@@ -252,7 +254,7 @@ export function createTimeline(store, tooltip) {
         const x = scale.x(history.at("step", at));
         if (!history.at(name, at) || x - last < 3) continue;
         last = x;
-        context.fillText(sign, x, 7 + 8 * i);
+        context.fillText(sign, x, (7 + 8 * i) * palette.type);
       }
     });
   }
