@@ -60,10 +60,10 @@ test("what a person named and a model wrote is not touched", () => {
   assert.equal(describe({ kind: "RequestScheduled", request: name, resumed: false }, where), `Job ${name} runs from this step on.`);
   assert.equal(describe({ kind: "TokenAppended", sequence: 0, position: 4, token: 9, text: " block {request}" }, where), "A got the token “ block {request}” at position 4.");
   const preempted = { kind: "RequestPreempted", request: name, mode: "recompute", blocks_freed: 1, tokens_lost: 7 };
-  const reason = `${name} needs blocks: 3, and 1 of 8 are free; because it is a host request`;
+  const reason = `${name} needs 3 blocks, and 1 of 8 are free; because it is a host request`;
   assert.equal(
     describe({ ...preempted, reason }, where),
-    `Job ${name} was suspended (recompute): ${name} needs page frames: 3, and 1 of 8 are free; because it is a host request. It gave back 1 page frame; 7 tokens must be computed again.`,
+    `Job ${name} was suspended (recompute): ${name} needs 3 page frames, and 1 of 8 are free; because it is a host request. It gave back 1 page frame; 7 tokens must be computed again.`,
   );
   speak(false);
 });

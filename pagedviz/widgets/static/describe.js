@@ -52,7 +52,7 @@ export const blockName = (tier, block) => (tier === "host" ? labels.host_mark + 
 export const tierName = (tier) => labels.tiers[tier] ?? tier;
 
 /** What the engine itself says of blocks; the rest of a reason may be somebody else's words. */
-const OWN_REASONS = /needs blocks: \d+, and|has \d+ blocks, and of \d+ host blocks|drawn by lot: block \d+,|^shorter than a block$|^evicted at step (?=\d)/g;
+const OWN_REASONS = /needs (?:blocks: \d+|\d+ blocks?), and \d|has \d+ blocks, and of \d+ host blocks|drawn by lot: block \d+,|^shorter than a block$|^evicted at step (?=\d)/g;
 
 const reasonText = (reason) => (THEME.reasons[reason] ? say(THEME.reasons[reason]) : reason.replace(/\.$/, "").replace(OWN_REASONS, (words) => say(words)));
 
