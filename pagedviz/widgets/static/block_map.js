@@ -126,7 +126,7 @@ function createTierMap(tier, store, tooltip, redraw) {
       const { ctrlKey, deltaMode, deltaY } = event;
       if (!view || !(ctrlKey || canvas.matches(":focus"))) return;
       const turn = deltaY * (deltaMode ? 20 : 1) * (ctrlKey ? 0.01 : 0.004);
-      const hasZoomed = zoomBy(2 ** Math.max(-1, Math.min(-turn, 1)), pointOf(event));
+      const hasZoomed = zoomBy(2 ** Math.max(-2, Math.min(-turn, 2)), pointOf(event));
       if (hasZoomed || ctrlKey) event.preventDefault();
       if (hasZoomed) hoverAt(event);
     },

@@ -63,8 +63,9 @@ export function viewOf(layout, lens) {
 /** The lens that makes cells `factor` times as large and leaves the point `x`, `y` of the view where it is. @returns {Lens} */
 export function zoomed(layout, lens, factor, x, y) {
   const zoom = clampTo(lens.zoom * factor, 1, mostZoom(layout));
-  const [{ left, top, step }, after] = [viewOf(layout, lens), viewOf(layout, { ...lens, zoom })];
-  return { zoom, x: (left + x) / step - x / after.step, y: (top + y) / step - y / after.step };
+  const before = viewOf(layout, lens);
+  const after = viewOf(layout, { ...lens, zoom });
+  return { zoom, x: (before.left + x) / before.step - x / after.step, y: (before.top + y) / before.step - y / after.step };
 }
 
 /** The lens that looks from a place of the whole map. @returns {Lens} */
