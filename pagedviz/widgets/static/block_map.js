@@ -132,7 +132,8 @@ function createTierMap(tier, store, tooltip, redraw) {
     },
     onfocus: () => view && canvas.matches(":focus-visible") && pointAt(Math.min(focused, count() - 1)),
     onkeydown(event) {
-      if (!view || event.ctrlKey || event.metaKey || event.altKey) return;
+      const movesInTime = event.shiftKey && event.key.startsWith("Arrow");
+      if (!view || movesInTime || event.ctrlKey || event.metaKey || event.altKey) return;
       const { columns } = view;
       const last = count() - 1;
       const moves = { ArrowRight: focused + 1, ArrowLeft: focused - 1, ArrowDown: focused + columns, ArrowUp: focused - columns, Home: 0, End: last };

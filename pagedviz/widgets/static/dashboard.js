@@ -125,7 +125,7 @@ function createView(store, predict, wanted) {
     onTheme();
   } }, ...Object.entries(LOOKS).map(([value, text]) => h("option", { value }, text)));
   controls.root.append(breaks.root, words, h("label", { class: "pv-tool" }, "look", look), keys.button);
-  const panels = Object.entries(PANELS).filter(([name]) => !wanted.length || wanted.includes(name)).map(([name, create]) => ({ name, ...create(store, tooltip) }));
+  const panels = (wanted.length ? wanted : Object.keys(PANELS)).map((name) => ({ name, ...PANELS[name](store, tooltip) }));
   for (const each of panels) each.root.hidden = each.isOff === true && !wanted.length;
   const switches = panels.map(({ name, root: panelRoot }) =>
     toggle(labels[name], !panelRoot.hidden, (isOn) => {

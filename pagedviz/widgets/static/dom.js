@@ -199,7 +199,7 @@ export function pointing(container, selector, store, tooltip, { cursorOf, textOf
     },
     onkeydown(event) {
       const current = itemOf(event);
-      if (!current) return;
+      if (!current || event.shiftKey) return;
       const move = MOVES[event.key];
       if (move !== undefined) {
         const next = moved([...container.querySelectorAll(selector)], current, move);

@@ -34,7 +34,8 @@ function createLane(request) {
 
   function draw(found, lane, from, to, step) {
     setText(status, statusOf(found, lane, step));
-    const pieces = piecesOf(lane, from, to);
+    // What comes after the step that is looked at is not known yet.
+    const pieces = [...piecesOf(lane, from, step), [step + 1, to - step, ""]];
     if (shown === (shown = pieces.join())) return;
     track.replaceChildren(...pieces.map(([, steps, what]) => {
       const piece = h("i", { "data-lane": what, class: what && `pv-lane-${what}` }, what && letter(what));

@@ -1,0 +1,311 @@
+"""Time travel on a page in Chromium: every control and key, runs of odd sizes, breakpoints, predictions."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from pagedviz.events import Batch, RequestAdded
+from pagedviz.events.codec import encode_batch, encode_header, encode_keyframe
+from pagedviz.trace import Trace
+from pagedviz.trace.state import State
+from pagedviz.widgets.dashboard import PANELS
+
+from . import streams as plain
+from .test_page import FRAMES, View, browser, pytestmark  # noqa: F401 - the fixture and the marks
+
+RECORDED = "harness.status = () => ({state: 'finished', step: 0, message: '', live: false, commands: 0})"
+LIVE = """
+harness.breaks = [];
+harness.more = {breaks: harness.breaks, predicting: false, upcoming: null, score: [0, 0]};
+const status = harness.status;
+harness.status = () => ({...status(), ...harness.more});
+harness.batch(0);
+"""
+
+
+@pytest.fixture(scope="module")
+def trace(streams) -> Trace:
+    return Trace.from_bytes(plain.eventful_trace(streams))
+
+
+@pytest.fixture
+def view(browser, trace):  # noqa: F811
+    view = View(browser, trace.to_bytes(), width=1280)
+    view.page.evaluate(f"() => {{ {RECORDED} }}")
+    view.do("harness.all()")
+    yield view
+    assert view.errors == []
+    view.page.close()
+
+
+@pytest.fixture
+def live(browser, trace):  # noqa: F811
+    view = View(browser, trace.to_bytes(), width=1280)
+    view.page.evaluate(f"() => {{ {LIVE} }}")
+    view.do("harness.batch(30)")
+    yield view
+    assert view.errors == []
+    view.page.close()
+
+
+def press(view: View, *keys: str) -> int:
+    for key in keys:
+        view.page.keyboard.press(key)
+    view.page.evaluate(FRAMES)
+    return int(view.root("step"))
+
+
+def click(view: View, name: str) -> int:
+    view.part(name).click()
+    view.page.evaluate(FRAMES)
+    return int(view.root("step"))
+
+
+def steps_with(trace: Trace, kind: str) -> list[int]:
+    return sorted({b.step for b in trace.batches for event in b.events if type(event).__name__ == kind})
+
+
+def test_the_buttons_move_through_the_run(view, trace):
+    last = trace.last_step
+    assert (view.root("at"), int(view.root("step"))) == ("live", last)
+    assert click(view, "back") == last - 1
+    assert click(view, "back") == last - 2
+    assert click(view, "forward") == last - 1
+    assert view.root("at") == str(last - 1)
+    assert click(view, "first") == trace.first_step
+    assert click(view, "back") == trace.first_step
+    assert click(view, "last") == last
+    assert view.root("at") == "live"
+    view.part("scrubber").fill("9")
+    view.page.evaluate(FRAMES)
+    assert view.root("step") == "9"
+    assert view.part("where").inner_text() == f"step 9 of {last}"
+    assert click(view, "live") == last
+
+
+def test_the_keys_move_through_the_run(view, trace):
+    last = trace.last_step
+    view.page.locator(".pagedviz").focus()
+    assert press(view, "ArrowLeft", "ArrowLeft") == last - 2
+    assert press(view, "ArrowRight") == last - 1
+    assert press(view, "Home") == trace.first_step
+    view.part("scrubber").focus()
+    assert press(view, "ArrowRight", "ArrowRight") == trace.first_step + 2
+    assert press(view, "End") == last
+    for number, mode in enumerate(["owner", "state", "refcount", "fill", "age", "idle"], start=1):
+        press(view, str(number))
+        assert view.part("colour-mode").input_value() == mode
+    press(view, "?")
+    assert view.part("help").is_visible()
+    press(view, "Escape")
+    assert view.part("help").is_hidden()
+
+
+@pytest.mark.parametrize("kind", ["BlockEvicted", "BlockCopied", "RequestPreempted", "PrefixHit"])
+def test_one_can_jump_by_kind_of_event(view, trace, kind):
+    steps = [step for step in steps_with(trace, kind) if step < trace.last_step]
+    view.part("jump-kind").select_option(kind)
+    view.page.locator(".pagedviz").focus()
+    press(view, "Home")
+    seen = [press(view, "Shift+ArrowRight") for _ in steps]
+    assert seen == [step for step in steps if step > trace.first_step]
+    assert click(view, "jump-back") == steps[-2]
+    press(view, "Home")
+    press(view, "Shift+ArrowLeft")
+    assert view.part("where").inner_text().startswith("no ")
+
+
+def test_it_plays_to_the_end_and_can_be_stopped(view, trace):
+    click(view, "first")
+    view.part("speed").select_option("100")
+    view.part("play").click()
+    view.page.wait_for_selector(".pagedviz[data-at='live']")
+    assert view.part("play").inner_text() == "Play"
+    click(view, "first")
+    view.part("speed").select_option("1")
+    view.page.locator(".pagedviz").focus()
+    press(view, "Space")
+    assert view.part("play").inner_text() == "Halt"
+    press(view, "Space")
+    assert view.part("play").inner_text() == "Play"
+    assert int(view.root("step")) < trace.last_step
+
+
+def table_rows(view: View, kind: str) -> list[list[str]]:
+    if view.part("table").is_hidden():
+        view.page.click("[data-panel=table]")
+    view.part("table-kind").select_option(kind)
+    view.page.evaluate(FRAMES)
+    return view.page.eval_on_selector_all(
+        "table.pv-table tbody tr", "rows => rows.map((row) => [...row.children].map((cell) => cell.textContent))"
+    )
+
+
+def test_the_page_holds_the_state_of_any_step(view, trace):
+    dice = random.Random(1)
+    for step in dice.sample(range(trace.first_step, trace.last_step + 1), 20):
+        view.part("scrubber").fill(str(step))
+        view.page.evaluate(FRAMES)
+        state = trace.state_at(step)
+        assert int(view.root("next-seq")) == state.seq
+        blocks = {(tier, str(id_)) for tier, held in state.blocks.items() for id_ in held}
+        assert {(row[0], row[1]) for row in table_rows(view, "blocks")} == blocks
+        sequences = table_rows(view, "sequences")
+        assert [(int(row[3]), int(row[4])) for row in sequences] == [
+            (len(s.tokens), s.computed) for s in state.sequences.values()
+        ]
+        names = [row[0] for row in table_rows(view, "requests")]
+        assert names == list(state.requests)
+
+
+def test_a_step_is_explained_and_an_event_leads_to_its_step(view, trace):
+    (step, *_) = steps_with(trace, "BlockEvicted")
+    view.part("scrubber").fill(str(step))
+    view.page.evaluate(FRAMES)
+    text = view.part("explain").inner_text()
+    policy = next(e.policy for b in trace.batches if b.step == step for e in b.events if hasattr(e, "policy"))
+    assert f"was evicted by {policy}" in text
+    assert "What was given up" in text
+    view.part("live").click()
+    view.part("event-filter").fill("BlockEvicted")
+    view.page.evaluate(FRAMES)
+    rows = view.page.locator(".pv-event")
+    assert rows.count() == sum(hasattr(e, "policy") for e in trace.events)
+    rows.first.click()
+    view.page.evaluate(FRAMES)
+    assert int(view.root("step")) == step
+
+
+def test_a_click_on_the_timeline_goes_there_and_a_drag_shows_a_part(view):
+    box = view.page.locator("canvas.pv-chart").bounding_box()
+    y = box["y"] + box["height"] / 2
+    view.page.mouse.click(box["x"] + box["width"] / 2, y)
+    view.page.evaluate(FRAMES)
+    middle = int(view.root("step"))
+    assert view.root("at") == str(middle)
+    view.page.mouse.move(box["x"] + box["width"] * 0.3, y)
+    view.page.mouse.down()
+    view.page.mouse.move(box["x"] + box["width"] * 0.6, y)
+    view.page.mouse.up()
+    assert view.part("timeline-all").is_visible()
+    assert view.root("at") == str(middle)
+    view.part("timeline-all").click()
+    assert view.part("timeline-all").is_hidden()
+
+
+def test_the_python_for_what_is_selected(view, trace):
+    view.page.click("[data-panel=table]")
+    view.part("scrubber").fill("12")
+    view.page.click(".pv-token[data-sequence][data-position='2'] >> nth=0")
+    sequence = view.page.get_attribute(".pv-token[data-position='2'] >> nth=0", "data-sequence")
+    view.part("copy-python").click()
+    code = view.part("table").locator("[role=status]").inner_text()  # this page may not use the clipboard
+    assert code == f"trace.state_at(12).sequences[{sequence}].tokens[2]"
+    assert isinstance(eval(code, {"trace": trace}), int)
+
+
+def test_predicting_a_recorded_run_stops_before_each_decision(view, trace):
+    kinds = ("BlockEvicted", "BlockCopied", "RequestPreempted", "SwappedOut", "SwappedIn")
+    decisions = sorted({step for kind in kinds for step in steps_with(trace, kind)})
+    view.part("predict").click()
+    click(view, "first")
+    view.part("speed").select_option("100")
+    for step in decisions[:4]:
+        view.part("play").click()
+        view.page.wait_for_selector(f"[data-testid=question]:has-text('Step {step} will cause')")
+        assert int(view.root("step")) == step - 1
+        assert click(view, "forward") == step - 1, "it waits for the answer"
+        click(view, "reveal")
+        assert int(view.root("step")) == step
+        assert view.part("result").inner_text()
+
+
+def test_a_right_guess_of_an_eviction_counts_and_belady_is_named(view, trace):
+    step = next(s for s in steps_with(trace, "BlockEvicted") if s not in steps_with(trace, "RequestPreempted"))
+    chosen = next(e for b in trace.batches if b.step == step for e in b.events if hasattr(e, "policy"))
+    view.part("scrubber").fill(str(step - 1))
+    view.part("predict").click()
+    click(view, "forward")
+    assert f"Step {step} will cause an eviction" in view.part("question").inner_text()
+    view.page.evaluate(FRAMES)
+    canvas = view.page.locator(f".pv-tier[data-tier={chosen.tier}] canvas.pv-map")
+    canvas.focus()
+    view.page.keyboard.press("Home")
+    for _ in range(chosen.block):
+        view.page.keyboard.press("ArrowRight")
+    view.page.keyboard.press("Enter")
+    click(view, "reveal")
+    assert view.part("result").inner_text().startswith("Right.")
+    assert view.part("score").inner_text() == "1 of 1 right"
+    if chosen.tier == "device":
+        assert "Belady" in view.part("result").inner_text()
+
+
+def test_breakpoints_are_asked_of_python(live):
+    live.part("break").select_option(label="copy-on-write")
+    assert live.page.evaluate("harness.sent.at(-1)") in (
+        {"cmd": "break", "kind": "BlockCopied"},
+        {"cmd": "break", "before": "BlockCopied"},
+    )
+    live.page.evaluate("harness.breaks.push({id: 3, text: 'BlockCopied', enabled: true})")
+    live.do("harness.batch(0)")
+    live.page.get_by_role("button", name="Remove the breakpoint: BlockCopied").click()
+    assert live.page.evaluate("harness.sent.at(-1)") == {"cmd": "unbreak", "id": 3}
+    live.page.click(".pv-chip >> nth=0")
+    live.part("break").select_option(label="what is selected")
+    sent = live.page.evaluate("harness.sent.at(-1)")
+    assert sent["cmd"] == "break"
+    assert "sequence" in sent or "block" in sent
+
+
+def test_predicting_a_live_run_is_asked_of_python(live):
+    live.part("predict").click()
+    assert live.page.evaluate("harness.sent.at(-1)") == {"cmd": "predict", "on": True}
+    live.page.evaluate(
+        "harness.state = 'paused', harness.more.predicting = true,"
+        "harness.more.upcoming = {step: harness.step + 1, kinds: ['BlockEvicted']}"
+    )
+    live.do("harness.batch(0)")
+    assert "will cause an eviction" in live.part("question").inner_text()
+    live.page.locator("canvas.pv-map").first.focus()
+    live.page.keyboard.press("Home")
+    live.page.keyboard.press("Enter")
+    live.page.evaluate("Object.assign(harness.more, {upcoming: null, score: [0, 1]})")
+    live.part("reveal").click()
+    assert live.page.evaluate("harness.sent.slice(-2)") == [
+        {"cmd": "guess", "tier": "device", "block": 0},
+        {"cmd": "step"},
+    ]
+    live.page.evaluate(FRAMES)
+    assert live.part("score").inner_text() == "0 of 1 right"
+
+
+def one_batch(events: tuple, num_blocks: int = 64) -> bytes:
+    head = encode_header(plain.engine_info(num_blocks, 16)) + encode_keyframe(State(16, {"device": num_blocks}))
+    return head + (encode_batch(Batch(0, 1, 10, events)) if events else b"")
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        pytest.param((), id="empty"),
+        pytest.param(
+            tuple(RequestAdded(f"r{i}", (i,), (1, 2), ("a", "b"), 4) for i in range(10_000)), id="10000 requests"
+        ),
+        pytest.param((RequestAdded("long", (0,), tuple(range(100_000)), ("x",) * 100_000, 4),), id="100000 tokens"),
+    ],
+)
+def test_runs_of_odd_sizes_draw(browser, events):  # noqa: F811
+    view = View(browser, one_batch(events))
+    view.page.evaluate(f"() => {{ {RECORDED} }}")
+    view.do("harness.all()")
+    assert view.page.get_attribute("canvas.pv-map", "aria-label").startswith("Block map")
+    assert view.page.locator(".pv-panel").count() == len(PANELS)
+    if events:
+        click(view, "first")
+        assert view.root("step") == "0"
+        click(view, "last")
+    assert view.errors == []
+    view.page.close()
