@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
+from pagedviz.trace.waste import WasteSplit, empty_slots
+
 Entry = tuple[str, int]
 """One entry of a block table: (tier, block id)."""
 
@@ -73,9 +75,9 @@ class Eviction(msgspec.Struct, frozen=True, gc=False):
 class Counters(msgspec.Struct):
     """How often what happened since the trace began.
 
-    ``hit_tokens`` and ``missed_tokens`` count what new requests looked for in the prefix cache: what a request
-    computed again after its preemption is in ``lost_tokens``, never a hit. ``swapped_out`` and ``swapped_in``
-    count blocks.
+    ``hit_tokens`` and ``missed_tokens`` count what new requests looked for in the prefix cache; what a request
+    finds again after its preemption is no hit. ``lost_tokens`` are those whose K and V preemptions gave up.
+    ``swapped_out`` and ``swapped_in`` count blocks.
     """
 
     allocated: int = 0
@@ -103,8 +105,9 @@ class MemoryUse(msgspec.Struct, frozen=True):
 
     ``used`` slots hold K and V of a token of some sequence, ``internal`` waste is slots of held blocks without a
     token yet, ``cached`` slots are in full blocks that nobody has, ``free`` slots in free blocks. The paper's
-    other two parts are 0 in paged memory by construction: no block is taken before it is written (``reserved``
-    waste), and any free block serves any table (``external`` waste).
+    other two parts are 0: any free block serves any table (``external`` waste), and the slots that a sequence will
+    yet come to use, of the block that it writes into (``reserved``), are counted with ``internal`` here.
+    ``State.waste`` tells these two apart.
     """
 
     used: int
@@ -114,7 +117,7 @@ class MemoryUse(msgspec.Struct, frozen=True):
 
     @property
     def reserved(self) -> int:
-        """Slots kept for tokens to come: none."""
+        """Slots kept for tokens to come: counted with ``internal``."""
         return 0
 
     @property
@@ -179,6 +182,25 @@ class State(msgspec.Struct):
         used = sum(self.fill(block, tier) for block in held)
         cached = (len(blocks) - len(held)) * size
         return MemoryUse(used, cached, len(held) * size - used, self.num_free(tier) * size)
+
+    def waste(self, tier: str = "device") -> WasteSplit:
+        """The paper's split of the tier, by the rule of ``trace/waste``; cached slots count as free.
+
+        A sequence is taken to generate ``max_tokens`` tokens, as nobody knows better while it runs.
+        """
+        size, used, reserved, internal, held = self.block_size, 0, 0, 0, 0
+        for block, found in self.blocks.get(tier, {}).items():
+            if found.holders:
+                written = self.fill(block, tier)
+                final = max(self._final(sequence) - logical * size for sequence, logical in found.holders)
+                later, never = empty_slots(written, final, size)
+                used, reserved, internal, held = used + written, reserved + later, internal + never, held + 1
+        return WasteSplit(used, reserved, internal, 0, (self.num_blocks.get(tier, 0) - held) * size)
+
+    def _final(self, sequence: int) -> int:
+        """How many slots the sequence fills at most: the last token that is drawn needs none."""
+        found = self.sequences[sequence]
+        return found.num_prompt + self.requests[found.request].max_tokens - 1
 
     def copy(self) -> State:
         """A state that later changes to this one leave alone."""

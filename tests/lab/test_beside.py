@@ -190,3 +190,23 @@ def test_beams_come_and_go():
     assert [record.held for record in rivals.history[-4:]] == [2, 2, 2, 2]
     rivals(batch_of(2, SequenceDropped("a", 0), SequenceDropped("a", 99), TokenAppended(99, 2, 7, "")))
     assert [record.held for record in rivals.history[-4:]] == [1, 1, 1, 1]
+
+
+def test_the_state_of_the_engine_and_its_rival_that_pages_have_one_split(tiny):
+    """The same tail of a last block is not reserved here and internal waste there."""
+    engine = pagedviz.Engine(tiny("llama", num_hidden_layers=1), block_size=16, num_device_blocks=16)
+    rivals = Rivals(256, 128, 16, names=["paged"])
+    engine.subscribe(rivals)
+    with pagedviz.record(engine) as recording:
+        engine.generate([[5] * 20, [6] * 33], max_tokens=30, temperature=0, ignore_eos=True)
+    (begun,) = [record for record in rivals.history if record.step == 1]
+    assert begun.split == (20 + 33, 12 + 15, 0, 0, 256 - 5 * 16)
+    alive = [record for record in rivals.history if record.held == 2]
+    assert len(alive) == 29
+    for record in alive:
+        state = recording.trace.state_at(record.step)
+        assert state.waste() == record.split
+        assert state.waste().total == state.memory().total == 256
+        assert state.memory().internal == record.split.reserved + record.split.internal
+    # One more token for each: the first one needs a block for it, the second has two slots too many.
+    assert alive[-1].split == (48 + 61, 0 + 1, 0 + 2, 0, 256 - 7 * 16)
