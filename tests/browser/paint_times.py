@@ -1,9 +1,9 @@
-"""How long the block map takes to paint in Chromium, for 64 to 1 000 000 blocks, and how often it does while the engine runs.
+"""How long the block map takes to paint in Chromium, for 64 to 1 000 000 blocks, live, zoomed and moved.
 
     .venv/bin/python tests/browser/paint_times.py [--seconds 3] [blocks ...]
 
-A page holds only the block map of a pool that is three quarters full. Medians, in milliseconds, of what an animation frame of
-the dashboard costs:
+A page holds only the block map of a pool that is three quarters full. Medians, in milliseconds, of what an
+animation frame of the dashboard costs:
 
 * *live*: batches come 30 times a second;
 * *zoom*: the map is zoomed in and out about its middle, *pan*: dragged at a zoom at which cells have marks.
@@ -20,10 +20,10 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from pagedviz.events import records
 from pagedviz.events.codec import KINDS
 from pagedviz.widgets.bundle import bundle, stylesheet
 
+# ruff: noqa: E501, T201 - JavaScript in a script
 PAGE = """<!doctype html><meta charset=utf-8><style>:root{color-scheme:SCHEME}body{margin:0;width:620px}CSS</style><div id=here></div>
 <script type=text/plain id=bundle>CODE</script>"""
 MOUNT = """async ([count, fields]) => {
@@ -130,7 +130,11 @@ def main() -> None:
     options = parser.parse_args()
     fields = {name: list(kind.__struct_fields__) for name, kind in KINDS.items()}
     code = options.bundle.read_text(encoding="utf-8") if options.bundle else bundle()
-    page_text = PAGE.replace("SCHEME", "light").replace("CSS", stylesheet()).replace("CODE", code.replace("</script", "<\\/script"))
+    page_text = (
+        PAGE.replace("SCHEME", "light")
+        .replace("CSS", stylesheet())
+        .replace("CODE", code.replace("</script", "<\\/script"))
+    )
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     print("blocks      live ms  frames/s  zoom ms   pan ms")
     with sync_playwright() as p:
@@ -141,7 +145,11 @@ def main() -> None:
             page.set_content(page_text)
             page.evaluate(MOUNT, [count, fields])
             found = measure(page, options.seconds)
-            print(f"{count:>9,}" + "".join(f"{found.get(name, float('nan')):>10.1f}" for name in ("live", "frames", "zoom", "pan")), flush=True)
+            print(
+                f"{count:>9,}"
+                + "".join(f"{found.get(name, float('nan')):>10.1f}" for name in ("live", "frames", "zoom", "pan")),
+                flush=True,
+            )
             page.close()
         browser.close()
 

@@ -18,7 +18,9 @@ MAP = "[data-tier=device] canvas.pv-map"
 
 def trace_of(num_blocks: int) -> bytes:
     trace = encode_header(streams.engine_info(num_blocks, 4)) + encode_keyframe(State(4, {"device": num_blocks}))
-    return trace + b"".join(encode_batch(batch) for batch in streams.batches(2, 30, num_blocks=min(num_blocks, 4096)))
+    return trace + b"".join(
+        encode_batch(batch) for batch in streams.batches(2, 30, num_blocks=min(num_blocks, 4096))
+    )
 
 
 class Map(View):
@@ -33,7 +35,7 @@ class Map(View):
     @property
     def zoom(self) -> float:
         self.page.evaluate(FRAMES)
-        return float((self.canvas.get_attribute("data-zoom") or "1×").rstrip("×"))
+        return float((self.canvas.get_attribute("data-zoom") or "1x")[:-1])
 
     @property
     def legend(self) -> str:
