@@ -6,9 +6,9 @@ them too (as in vLLM's prefix cache).
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
 from hashlib import blake2b
+from struct import pack
 
 
 def chained_hashes(
@@ -26,11 +26,16 @@ def chained_hashes(
     Returns:
         16 hex digits per further full block.
     """
-    hashes: list[str] = []
+    begin = len(known) * block_size
+    new = tokens[begin : max(begin, computed // block_size * block_size)]
+    contents = pack(f"{len(new)}q", *new)  # 8 bytes a token
     # No hash begins like a salt, so no salt can stand for the blocks before.
-    previous = known[-1] if known else f"salt {salt}" if salt else ""
-    for end in range((len(known) + 1) * block_size, computed + 1, block_size):
-        content = array("q", tokens[end - block_size : end]).tobytes()
-        previous = blake2b(previous.encode(errors="surrogatepass") + content, digest_size=8).hexdigest()
-        hashes.append(previous)
+    previous = (known[-1] if known else f"salt {salt}" if salt else "").encode(errors="surrogatepass")
+    empty = blake2b(digest_size=8)  # a copy of it is cheaper than another one
+    hashes: list[str] = []
+    for at in range(0, len(contents), 8 * block_size):
+        block = empty.copy()
+        block.update(previous + contents[at : at + 8 * block_size])
+        hashes.append(block.hexdigest())
+        previous = hashes[-1].encode()
     return hashes

@@ -6,15 +6,16 @@ A policy knows nothing of tables, sequences, tiers or tensors: only of blocks wh
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 Key = tuple[int, str]
 """(layer group, chained content hash)."""
 
 
-@dataclass(slots=True, eq=False)
-class CachedBlock:
+# gc=False: none is ever part of a cycle, and the garbage collector would walk over all of them.
+class CachedBlock(msgspec.Struct, eq=False, gc=False):
     """A full block whose content is known by name. Written by the prefix cache, read by policies.
 
     Attributes:
