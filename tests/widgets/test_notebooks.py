@@ -10,6 +10,7 @@ NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 PICTURES = {
     "01_watch_paged_attention": 2,  # the live dashboard at its start, the trace at its end
     "02_memory_pressure": 4,  # a live dashboard for each memory
+    "03_time_travel": 6,  # two live ones, the second run at its end, three views of the first
 }
 SAID = {
     "01_watch_paged_attention": (" tokens, length] ",),
@@ -22,6 +23,17 @@ SAID = {
         "the same texts in 1, 2 and 3: True",
         "the same texts with and without the prefix cache: True",
         "KeepsFound   found ",
+    ),
+    "03_time_travel": (
+        "  block 11: held as ((0, 4),)",
+        "stopped: BlockEvicted in step ",
+        ", which will cause BlockCopied (breakpoint 2)",
+        "stopped: BlockShared in step ",
+        "of its text",
+        "lru took block ",
+        ", which was right",
+        "run.pvtrace",
+        "the last that leaves blocks in use",
     ),
 }
 
