@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from pagedviz._version import __version__
 from pagedviz.commands import COMMANDS
+from pagedviz.commands.options import HelpFormatter
 from pagedviz.errors import PagedvizError
 
 
@@ -18,12 +19,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, command in COMMANDS.items():
         about = (command.__doc__ or "").splitlines()[0]
-        command.add_arguments(commands.add_parser(name, help=about, description=about))
+        command.add_arguments(
+            commands.add_parser(name, help=about, description=about, formatter_class=HelpFormatter)
+        )
     arguments = parser.parse_args(argv)
     try:
         return COMMANDS[arguments.command].run(arguments) or 0
     except (PagedvizError, OSError) as error:
-        print(f"pagedviz {arguments.command}: {error}", file=sys.stderr)
+        told = str(error)
+        if isinstance(error, OSError) and error.filename and error.strerror:
+            told = f"{error.filename}: {error.strerror}"
+        print(f"pagedviz {arguments.command}: {told}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -6,12 +6,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pagedviz.commands.options import add_engine_arguments, make_engine, show
+from pagedviz.commands.options import add_engine_arguments, loading, make_engine, show, show_memory
+from pagedviz.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pagedviz.engine import Engine, RequestOutput
+    from pagedviz.engine import Engine, RequestOutput, SamplingParams
 
 QUESTIONS = (
     "What does an operating system do when memory is full?",
@@ -23,7 +24,7 @@ QUESTIONS = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("--out", default="out", help="folder for what the demo writes")
-    parser.add_argument("--max-tokens", type=int, default=96)
+    parser.add_argument("--max-tokens", type=int, default=96, help="tokens to generate per question, at most")
     parser.add_argument("--notebook", default=None, help="a notebook to execute as well (needs the lab extra)")
     add_engine_arguments(parser, num_device_blocks=64)  # small enough to see single blocks
 
@@ -32,25 +33,33 @@ def run(arguments: argparse.Namespace) -> None:
     """Generate with progress, then print texts, memory and files."""
     from rich.console import Console
 
-    from pagedviz.figures import memory_summary, picture
+    from pagedviz.figures import picture
     from pagedviz.trace import last_step_in_use, memory_history, record
+    from pagedviz.trace.file import write
 
     console = Console()
-    with console.status("loading the model (the first time it is converted, which takes half a minute)"):
-        engine = make_engine(arguments)
-    with record(engine) as recording:
-        outputs = _generate(engine, arguments.max_tokens, console)
-    engine.audit()
-    trace = recording.trace
     out = Path(arguments.out)
     out.mkdir(parents=True, exist_ok=True)
+    if arguments.notebook and not Path(arguments.notebook).is_file():
+        raise ConfigError(f"--notebook {arguments.notebook!r}: there is no such file")
+    with loading():
+        from pagedviz.engine import SamplingParams
+
+        params = SamplingParams(max_tokens=arguments.max_tokens, temperature=0.0)
+        engine = make_engine(arguments)
+    with record(engine) as recording:
+        outputs = _generate(engine, params, console)
+    engine.audit()
+    trace = recording.trace
     trace.save(out / "demo.pvtrace")
     state = trace.state_at(last_step_in_use(trace))
-    (out / "demo.svg").write_text(picture(state, trace.info, memory_history(trace)), encoding="utf-8")
+    write(out / "demo.svg", picture(state, trace.info, memory_history(trace)).encode(), "picture")
     for question, output in zip(QUESTIONS, outputs, strict=True):
         show(f"\n{question}\n", output.outputs[0].text, bold=1)
-    show(f"\n{memory_summary(state, trace.info)}\n")
-    written = {"trace": out / "demo.pvtrace", "picture of the last state": out / "demo.svg"}
+    show("")
+    show_memory(state, trace)
+    show("")
+    written = {"trace": out / "demo.pvtrace", f"picture of memory after step {state.step}": out / "demo.svg"}
     if arguments.notebook:
         with console.status("executing the notebook"):
             written["executed notebook"] = execute(Path(arguments.notebook), out)
@@ -58,7 +67,7 @@ def run(arguments: argparse.Namespace) -> None:
         show(f"{what}: {path}")
 
 
-def _generate(engine: Engine, max_tokens: int, console: Console) -> list[RequestOutput]:
+def _generate(engine: Engine, params: SamplingParams, console: Console) -> list[RequestOutput]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     latest: dict[str, RequestOutput] = {}
@@ -71,11 +80,11 @@ def _generate(engine: Engine, max_tokens: int, console: Console) -> list[Request
     with Progress(*columns, console=console) as progress:
         bars: dict[str, Any] = {}
         prompts = [_as_chat(engine, question) for question in QUESTIONS]
-        for output in engine.stream(prompts, max_tokens=max_tokens, temperature=0.0):
+        for output in engine.stream(prompts, params):
             latest[output.request_id] = output
             if output.request_id not in bars:
                 about = QUESTIONS[len(bars)][:40]
-                bars[output.request_id] = progress.add_task(about, total=max_tokens, note="")
+                bars[output.request_id] = progress.add_task(about, total=params.max_tokens, note="")
             used = engine.stats()["kv_cache_usage_perc"]
             ended = output.outputs[0].finish_reason
             progress.update(
@@ -102,7 +111,10 @@ def execute(notebook: Path, out: Path) -> Path:
     from nbclient import NotebookClient
 
     content = nbformat.read(notebook, as_version=4)
-    NotebookClient(content, timeout=600, resources={"metadata": {"path": str(notebook.parent)}}).execute()
+    client = NotebookClient(content, timeout=600, resources={"metadata": {"path": str(notebook.parent)}})
+    # The kernel warns that its sockets are not encrypted. They are on this machine, and nobody else is to connect.
+    client.extra_arguments = ["--log-level=ERROR"]
+    client.execute()
     target = out / notebook.name
     nbformat.write(content, target)
     return target

@@ -1,46 +1,103 @@
-"""Options that several commands share, and the engine they describe."""
+"""Options that several commands share, the engine they describe, and how a command speaks."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+import tempfile
 import warnings
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pagedviz.errors import TraceFileError
+from pagedviz.memory.eviction import LIVE
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pagedviz.engine import Engine
-    from pagedviz.trace import Trace
+    from pagedviz.trace import State, Trace
+
+ENGINE_OPTIONS: dict[str, dict[str, Any]] = {
+    "model": {"default": "smollm2-135m", "help": "alias, Hugging Face id, folder or .gguf file"},
+    "block_size": {"type": int, "default": 16, "help": "token slots per block"},
+    "num_device_blocks": {"type": int, "default": 256, "help": "blocks in the device tier"},
+    "num_host_blocks": {"type": int, "default": 0, "help": "blocks in the host tier; 0: none"},
+    "eviction": {"default": "lru", "help": f"which cached block goes first: {', '.join(LIVE)}"},
+    "preemption": {"default": "auto", "help": "auto, swap or recompute"},
+    "prefix_caching": {
+        "action": argparse.BooleanOptionalAction,
+        "default": True,
+        "help": "keep full blocks for reuse",
+    },
+    "attention": {"default": "auto", "help": "auto, numba, torch or triton"},
+    "device": {"default": "auto", "help": "auto, cpu, cuda, ..."},
+    "dtype": {"default": "auto", "help": "auto, float32, float16 or bfloat16"},
+}
+"""Names as ``Engine.from_pretrained`` has them. Which values are valid is decided there."""
 
 
-def add_engine_arguments(parser: argparse.ArgumentParser, *, num_device_blocks: int = 256) -> None:
-    """The model, its place, and the options of its memory."""
-    parser.add_argument("--model", default="smollm2-135m", help="alias, Hugging Face id, folder or .gguf file")
-    parser.add_argument("--block-size", type=int, default=16, help="token slots per block")
-    parser.add_argument(
-        "--num-device-blocks", type=int, default=num_device_blocks, help="blocks in the device tier"
-    )
-    parser.add_argument("--num-host-blocks", type=int, default=0, help="blocks in the host tier; 0: none")
-    parser.add_argument("--eviction", default="lru", help="which cached block goes first: lru, fifo, arc, ...")
-    parser.add_argument("--preemption", default="auto", help="auto, swap or recompute")
-    parser.add_argument(
-        "--prefix-caching", action=argparse.BooleanOptionalAction, default=True, help="keep full blocks for reuse"
-    )
-    parser.add_argument("--attention", default="auto", help="auto, numba, torch or triton")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
-    parser.add_argument("--dtype", default="auto", help="auto, float32, float16 or bfloat16")
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Says every default but None and False, which say nothing."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        silent = action.default is None or action.default is False
+        return action.help if silent else super()._get_help_string(action)
+
+
+def add_engine_arguments(parser: argparse.ArgumentParser, *names: str, **defaults: Any) -> None:
+    """The model, its place, and the options of its memory: those of ``names``, or all of them."""
+    for name in names or ENGINE_OPTIONS:
+        options = dict(ENGINE_OPTIONS[name])
+        if name in defaults:
+            options["default"] = defaults[name]
+        parser.add_argument(f"--{name.replace('_', '-')}", **options)
 
 
 def make_engine(arguments: argparse.Namespace, **options: Any) -> Engine:
-    """The engine that the options describe; ``options`` overrule them."""
+    """The engine that the options describe; ``options`` overrule them. Their values are checked before it loads."""
     from pagedviz.engine import Engine
 
-    names = (
-        *("block_size", "num_device_blocks", "num_host_blocks", "eviction", "preemption", "prefix_caching"),
-        *("attention", "device", "dtype"),
-    )
-    return Engine.from_pretrained(arguments.model, **{name: getattr(arguments, name) for name in names} | options)
+    told = {name: getattr(arguments, name) for name in ENGINE_OPTIONS if name in arguments}
+    return Engine.from_pretrained(told.pop("model"), **told | options)
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Say on a terminal that a model is being loaded."""
+    from rich.console import Console
+
+    note = "loading the model (the first time it is converted, which takes half a minute)"
+    with Console(stderr=True).status(note):
+        yield
+
+
+def whole_number(text: str) -> int:
+    """An argument that is a count: 1 or more."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number, 1 or more")
+    return int(text)
+
+
+def check_writable(path: str | None, what: str) -> None:
+    """Refuse a file that cannot be written, before anything is computed for it.
+
+    Raises:
+        TraceFileError: the folder is not there or cannot be written to, or the path is a folder.
+    """
+    if path is None:
+        return
+    target = Path(path)
+    if target.is_dir():
+        raise TraceFileError(f"cannot write the {what} {path!r}: it is a folder")
+    try:
+        with tempfile.TemporaryFile(dir=target.parent):
+            pass
+    except OSError as error:
+        raise TraceFileError(f"cannot write the {what} {path!r}: {error.strerror}") from error
 
 
 def load_trace(path: str, *, sound_part: bool = False) -> Trace:
@@ -51,8 +108,31 @@ def load_trace(path: str, *, sound_part: bool = False) -> Trace:
         warnings.simplefilter("always")
         trace = Trace.load(path, sound_part=sound_part)
     for warning in caught:
-        print(f"pagedviz: {warning.message}", file=sys.stderr)  # noqa: T201 - this is what the command says
+        warn(str(warning.message))
     return trace
+
+
+def warn(text: str) -> None:
+    """Print a line on standard error."""
+    print(f"pagedviz: {text}", file=sys.stderr)  # noqa: T201 - this is what the command says
+
+
+def show_memory(state: State, trace: Trace, *, last_in_use: bool = True) -> None:
+    """Print how memory is used in a state of the trace, and which state that is.
+
+    Args:
+        state: memory after a step.
+        trace: the run it is of.
+        last_in_use: it is the last state in which blocks are in use.
+    """
+    from pagedviz.figures import memory_summary
+
+    why = ", the last that leaves blocks in use" if last_in_use and state.step < trace.last_step else ""
+    show(f"memory after step {state.step:,} of {trace.last_step:,}{why}:", bold=1)
+    show(memory_summary(state, trace.info))
+    counters, samples = state.counters, len(state.sequences) > len(state.requests)
+    if counters.shared and not (counters.hit_tokens or counters.swapped_in or samples):
+        show("shared, though the prefix cache found nothing: blocks that fill up with equal content become one")
 
 
 def add_json_argument(parser: argparse.ArgumentParser) -> None:

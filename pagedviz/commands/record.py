@@ -4,35 +4,58 @@ from __future__ import annotations
 
 import argparse
 
-from pagedviz.commands.options import add_engine_arguments, add_json_argument, make_engine, print_json, show
+from pagedviz.commands.options import (
+    add_engine_arguments,
+    add_json_argument,
+    check_writable,
+    loading,
+    make_engine,
+    print_json,
+    show,
+    show_memory,
+    warn,
+)
+
+SAMPLES_TEMPERATURE = 0.8
+"""For several samples of a prompt: at 0 they would all be the same text."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("prompt", nargs="+", help="a prompt; several run at the same time")
     parser.add_argument("--out", default="run.pvtrace", help="the trace file; a name in .gz is compressed")
-    parser.add_argument("--max-tokens", type=int, default=64)
-    parser.add_argument("--temperature", type=float, default=0.0)
+    parser.add_argument("--max-tokens", type=int, default=64, help="tokens to generate per sample, at most")
+    parser.add_argument(
+        "--temperature",
+        type=float,
+        help=f"0 takes the likeliest token (default: 0, or {SAMPLES_TEMPERATURE} when -n is 2 or more)",
+    )
     parser.add_argument("-n", type=int, default=1, help="samples per prompt")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same samples")
     add_engine_arguments(parser)
     add_json_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Generate, save, print."""
-    from pagedviz.figures import memory_summary
     from pagedviz.trace import last_step_in_use, record
 
-    engine = make_engine(arguments)
-    with record(engine) as recording:
-        outputs = engine.generate(
-            arguments.prompt,
-            max_tokens=arguments.max_tokens,
-            temperature=arguments.temperature,
-            n=arguments.n,
-            seed=arguments.seed,
+    check_writable(arguments.out, "trace")
+    temperature = arguments.temperature
+    if temperature is None:
+        temperature = SAMPLES_TEMPERATURE if arguments.n > 1 else 0.0
+    with loading():
+        from pagedviz.engine import SamplingParams
+
+        # A bad value is told before a model is loaded for it.
+        params = SamplingParams(
+            max_tokens=arguments.max_tokens, temperature=temperature, n=arguments.n, seed=arguments.seed
         )
+        if params.n > 1 and params.greedy:
+            warn(f"n={params.n} with temperature={temperature:g}: the samples of a prompt are all the same text")
+        engine = make_engine(arguments)
+    with record(engine) as recording:
+        outputs = engine.generate(arguments.prompt, params)
     trace = recording.trace
     trace.save(arguments.out)
     if arguments.json:
@@ -42,5 +65,5 @@ def run(arguments: argparse.Namespace) -> None:
     for output in outputs:
         for sample in output.outputs:
             show(output.prompt or "", sample.text, "\n", bold=1)
-    show(memory_summary(trace.state_at(last_step_in_use(trace)), trace.info))
+    show_memory(trace.state_at(last_step_in_use(trace)), trace)
     show(f"{trace.num_events:,} events of {trace.num_steps:,} steps: {arguments.out}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pagedviz.commands.options import add_json_argument, load_trace, print_json, show
+from pagedviz.commands.options import add_json_argument, load_trace, print_json, show, show_memory
 
 if TYPE_CHECKING:
     from pagedviz.trace import State, Trace
@@ -23,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--html", metavar="PATH", help="write the dashboard with the run in it here, as one page")
     parser.add_argument("--no-open", action="store_true", help="do not open the page in the browser")
     parser.add_argument("--text", action="store_true", help="tell memory here, and open nothing")
-    parser.add_argument("--step", type=int, default=None, help="the step to tell; default: the last")
+    parser.add_argument(
+        "--step", type=int, help="tell memory after this step (default: the last that leaves blocks in use)"
+    )
     parser.add_argument("--svg", metavar="PATH", help="write a picture of memory at that step here")
     parser.add_argument(
         "--sound-part", action="store_true", help="of a damaged file, show what is before the damage"
@@ -34,18 +36,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Load the trace, print the state, draw the picture, write or open the page."""
     from pagedviz.figures import picture
-    from pagedviz.trace import memory_history
+    from pagedviz.trace import last_step_in_use, memory_history
+    from pagedviz.trace.file import write
 
     trace = load_trace(arguments.trace, sound_part=arguments.sound_part)
-    state = trace.state_at(trace.last_step if arguments.step is None else arguments.step)
+    state = trace.state_at(last_step_in_use(trace) if arguments.step is None else arguments.step)
     if arguments.svg:
-        Path(arguments.svg).write_text(picture(state, trace.info, memory_history(trace)), encoding="utf-8")
+        write(arguments.svg, picture(state, trace.info, memory_history(trace)).encode(), "picture")
     if arguments.html:
         trace.to_html(arguments.html)
     if arguments.json:
         print_json(msgspec.to_builtins(state, str_keys=True))
         return
-    _tell(state, trace)
+    _tell(state, trace, last_in_use=arguments.step is None)
     if arguments.svg:
         show(f"picture: {arguments.svg}")
     if arguments.html:
@@ -54,10 +57,8 @@ def run(arguments: argparse.Namespace) -> None:
         _open(trace)
 
 
-def _tell(state: State, trace: Trace) -> None:
-    from pagedviz.figures import memory_summary
-
-    show(memory_summary(state, trace.info))
+def _tell(state: State, trace: Trace, *, last_in_use: bool) -> None:
+    show_memory(state, trace, last_in_use=last_in_use)
     for sequence in state.sequences.values():
         table = next(iter(sequence.tables.values()), [])
         entries = " ".join(f"{logical}>{block}" for logical, (_, block) in enumerate(table)) or "no blocks"

@@ -95,7 +95,11 @@ def decode_header(line: bytes) -> Header:
     try:
         version = _version_decoder.decode(line)
     except _MALFORMED as error:
-        raise TraceFormatError(f"not a pagedviz trace: line 1 is no header ({error})") from error
+        if FORMAT.encode() in line:
+            raise TraceFormatError(
+                f"not a pagedviz trace, or a damaged one: line 1 is no header ({error})"
+            ) from error
+        raise TraceFormatError("not a pagedviz trace: line 1 is no header") from error
     if version.format != FORMAT:
         raise TraceFormatError(f"not a pagedviz trace: line 1 says format {version.format!r}, not {FORMAT!r}")
     if not 1 <= version.version <= VERSION:

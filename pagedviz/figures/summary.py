@@ -32,7 +32,7 @@ def memory_summary(state: State, info: EngineInfo) -> str:
     for tier, blocks in state.num_blocks.items():
         if blocks > 0:
             use = state.memory(tier)
-            named = [(use.used, "used"), (use.cached, "cached"), (use.internal, "wasted"), (use.free, "free")]
+            named = [(use.used, "used"), (use.cached, "cached"), (use.internal, "waste"), (use.free, "free")]
             parts = ", ".join(
                 f"{slots:,} {name} ({words.percent(slots, use.total)})"
                 for slots, name in named

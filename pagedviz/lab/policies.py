@@ -20,7 +20,7 @@ from typing import Any
 
 from pagedviz.errors import ConfigError
 from pagedviz.lab.replay import CacheReplay
-from pagedviz.lab.workloads import TokenRequest
+from pagedviz.lab.workloads import TokenRequest, check_count
 from pagedviz.memory import POLICIES, EvictionPolicy
 from pagedviz.memory.content import chained_hashes
 from pagedviz.memory.eviction import Key
@@ -91,12 +91,13 @@ def compare(
         options: further ones of ``CacheReplay``.
 
     Raises:
-        ConfigError: there is no such policy, or a request does not fit into a pool.
+        ConfigError: there is no such policy, a number is out of range, or a request does not fit into a pool.
     """
+    check_count("block_size", block_size)
     chosen = tuple(POLICIES) if policies is None else tuple(policies)
     unknown = [policy for policy in chosen if isinstance(policy, str) and policy not in POLICIES]
     if unknown:
-        raise ConfigError(f"unknown eviction policies {unknown}; valid: {', '.join(POLICIES)}")
+        raise ConfigError(f"policies={unknown}: unknown; valid: {', '.join(map(repr, POLICIES))}")
     future = Future(requests, block_size)
     rows = []
     for size in (num_blocks,) if isinstance(num_blocks, int) else num_blocks:

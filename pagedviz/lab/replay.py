@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from pagedviz.errors import ConfigError
 from pagedviz.events import AnyEvent, BlockEvicted, Emit, discard
-from pagedviz.lab.workloads import TokenRequest
+from pagedviz.lab.workloads import TokenRequest, check_count
 from pagedviz.memory import BlockManager, EvictionPolicy, Placement, Prefix, Swapper
 
 
@@ -45,8 +45,10 @@ class CacheReplay:
         seed: int = 0,
         emit: Emit = discard,
     ) -> None:
-        if min(num_blocks, block_size, num_groups, max_num_batched_tokens) < 1:
-            raise ConfigError("num_blocks, block_size, num_groups and max_num_batched_tokens must be 1 or more")
+        check_count("num_blocks", num_blocks)
+        check_count("block_size", block_size)
+        check_count("num_groups", num_groups)
+        check_count("max_num_batched_tokens", max_num_batched_tokens)
         self.looked_for_tokens = self.hit_tokens = self.evictions = 0
         self._emit = emit
         self._budget = max_num_batched_tokens

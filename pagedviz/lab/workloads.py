@@ -32,6 +32,16 @@ STRATUM = 64
 """How many draws make one length; see the third point above."""
 
 
+def check_count(name: str, value: float, least: int = 1) -> None:
+    """Refuse a number that is too small.
+
+    Raises:
+        ConfigError: the message names it and the range.
+    """
+    if value < least:
+        raise ConfigError(f"{name}={value!r}: must be {least} or more")
+
+
 class Request(NamedTuple):
     """How long a request is: tokens of its prompt, and tokens that it generates."""
 
@@ -107,7 +117,12 @@ class TokenRequest(NamedTuple):
         return len(self.prompt) + max(0, len(self.outputs[sample]) - 1)
 
     def num_blocks(self, block_size: int) -> int:
-        """How many blocks it needs at most at one time, in each group of layers."""
+        """How many blocks it needs at most at one time, in each group of layers.
+
+        Raises:
+            ConfigError: the block size is out of range.
+        """
+        check_count("block_size", block_size)
         shared = len(self.prompt) // block_size
         own = [-(-self.num_computed(sample) // block_size) - shared for sample in range(len(self.outputs))]
         return shared + sum(own)
@@ -147,13 +162,12 @@ class Chats:
         """Draw ``count`` requests in the order in which they come; the same seed gives the same ones.
 
         Raises:
-            ConfigError: there is no request to draw.
+            ConfigError: a number is out of range.
         """
-        least = min(
-            count, self.num_systems, self.num_open, self.mean_turns, self.vocabulary, self.max_model_len / 4
-        )
-        if least < 1:
-            raise ConfigError("count, num_systems, num_open, mean_turns, vocabulary, max_model_len / 4: 1 or more")
+        check_count("count", count)
+        for name in ("num_systems", "num_open", "mean_turns", "vocabulary"):
+            check_count(name, getattr(self, name))
+        check_count("max_model_len", self.max_model_len, 4)
         random = np.random.default_rng(seed)
         systems = [self._text(random, self.mean_system) for _ in range(self.num_systems)]
         popularity = np.arange(1.0, self.num_systems + 1) ** -self.zipf

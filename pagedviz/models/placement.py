@@ -21,7 +21,8 @@ def find_device(device: str | torch.device) -> torch.device:
     try:
         return torch.empty(0, device=device).device
     except (RuntimeError, AssertionError, TypeError) as error:
-        raise ConfigError(f"device={device!r} cannot be used here: {error}") from error
+        valid = "'auto', 'cpu', 'cuda'" if torch.cuda.is_available() else "'auto', 'cpu'"
+        raise ConfigError(f"device={device!r} cannot be used here; valid: {valid}") from error
 
 
 def find_dtype(dtype: str | torch.dtype) -> str | torch.dtype:
@@ -32,5 +33,5 @@ def find_dtype(dtype: str | torch.dtype) -> str | torch.dtype:
     """
     found = dtype if dtype == "auto" or isinstance(dtype, torch.dtype) else getattr(torch, str(dtype), None)
     if found not in ("auto", *DTYPES):
-        raise ConfigError(f"dtype={dtype!r}: valid are 'auto', 'float32', 'float16', 'bfloat16'")
+        raise ConfigError(f"dtype={dtype!r} is unknown; valid: 'auto', 'float32', 'float16', 'bfloat16'")
     return found

@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerFast
 import pagedviz as pv
 from pagedviz.cli import main
 from pagedviz.commands import COMMANDS
+from pagedviz.commands.bench import BENCHMARKS
 from pagedviz.commands.options import show
 
 
@@ -77,8 +78,18 @@ def test_view_tells_the_state_at_a_step(recorded, tmp_path, capsys):
     assert told["step"] == 2
     assert {int(block) for block in told["blocks"]["device"]} == set(state.blocks["device"])
     assert svg.read_text(encoding="utf-8").startswith("<svg")
+    assert main(["view", path, "--step", str(pv.Trace.load(path).last_step)]) == 0
+    assert "sequence 0 (r0, finished): no blocks" in capsys.readouterr().out
+
+
+def test_view_tells_the_last_state_in_use(recorded, capsys):
+    path, told = recorded
+
     assert main(["view", path]) == 0
-    assert "sequence 0 (r0, finished)" in capsys.readouterr().out
+
+    shown = capsys.readouterr().out
+    assert f"memory after step {told['steps'] - 1} of {told['steps']}, the last that leaves blocks in use:" in shown
+    assert "sequence 0 (r0, running): 0>" in shown
 
 
 @pytest.fixture
@@ -162,6 +173,8 @@ def test_info_describes_a_trace_and_the_machine(recorded, capsys):
 
     assert main(["info", path, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["block_size"] == 4
+    assert main(["info", path]) == 0
+    assert "groups: 3 layers (0 to 2), no sliding window\n" in capsys.readouterr().out
     assert main(["info", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["attention 'torch'"] == "runs here"
 
@@ -172,6 +185,15 @@ def test_info_describes_a_trace_and_the_machine(recorded, capsys):
         (["view", "nowhere.pvtrace"], "nowhere.pvtrace"),
         (["record", "hello", "--model", "no-such-model"], "no-such-model"),
         (["record", "hello", "--block-size", "0"], "block_size=0"),
+        (["record", "hello", "--device", "nope"], "device='nope' cannot be used here; valid: 'auto', 'cpu'"),
+        (["record", "hello", "--out", "/no/such/folder/x"], "cannot write the trace '/no/such/folder/x': "),
+        (["bench", "waste", "--csv", "/no/such/folder/x"], "cannot write the CSV '/no/such/folder/x': "),
+        (["bench", "waste", "--csv", "/"], "cannot write the CSV '/': it is a folder"),
+        (["bench", "blocks", "--eviction", "nope"], "eviction='nope' is unknown; valid: "),
+        (["bench", "policies", "--workload", "chat", "--block-size", "0"], "block_size=0: must be 1 or more"),
+        (["bench", "policies", "--workload", "chat", "--trace", "x"], "--workload does not go with --trace"),
+        (["demo", "--notebook", "nowhere.ipynb", "--out", "."], "'nowhere.ipynb': there is no such file"),
+        (["view", __file__], "test_cli.py: not a pagedviz trace: line 1 is no header"),
     ],
 )
 def test_our_errors_are_told_in_one_line(arguments, told, capsys):
@@ -180,6 +202,62 @@ def test_our_errors_are_told_in_one_line(arguments, told, capsys):
     message = capsys.readouterr().err
     assert told in message
     assert "Traceback" not in message
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (["record", "hello", "--eviction", "nope"], "eviction='nope'"),
+        (["record", "hello", "--preemption", "nope"], "preemption='nope'"),
+        (["record", "hello", "--num-host-blocks", "-1"], "num_host_blocks=-1"),
+        (["record", "hello", "--dtype", "nope"], "dtype='nope'"),
+        (["record", "hello", "--max-tokens", "0"], "max_tokens=0"),
+        (["record", "hello", "--temperature", "-1"], "temperature=-1.0"),
+        (["record", "hello", "-n", "0"], "n=0"),
+        (["demo", "--max-tokens", "0"], "max_tokens=0"),
+        (["bench", "equality", "--attention", "nope"], "attention='nope'"),
+        (["bench", "throughput", "--block-size", "0"], "block_size=0"),
+        (["bench", "recording", "--preemption", "nope"], "preemption='nope'"),
+    ],
+)
+def test_a_bad_value_is_told_before_a_model_is_loaded(command, told, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+
+    assert main([*command, "--model", "no-such-model"]) == 1
+
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--rounds", "--batch", "--max-tokens"])
+@pytest.mark.parametrize("value", ["0", "-1", "x"])
+def test_a_benchmark_names_a_count_that_is_none(option, value, capsys):
+    with pytest.raises(SystemExit):
+        main(["bench", "recording", f"{option}={value}"])
+
+    assert f"argument {option}: {value!r}: must be a whole number, 1 or more" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_every_benchmark_has_help_and_refuses_what_it_does_not_have(name, capsys):
+    with pytest.raises(SystemExit):
+        main(["bench", name, "--help"])
+    assert "Takes " in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["bench", name, "--num-host-blocks" if name != "recording" else "--eviction", "1"])
+    assert "unrecognized arguments" in capsys.readouterr().err
+
+
+def test_record_draws_samples_apart_unless_told_otherwise(folder, tmp_path, capsys):
+    options = ["record", "w1 w2", "--model", folder, "-n", "3", "--out", str(tmp_path / "t"), "--json"]
+
+    assert main(options) == 0
+    told = capsys.readouterr()
+    assert len(set(json.loads(told.out)["texts"][0])) == 3
+    assert told.err == ""
+    assert main([*options, "--temperature", "0"]) == 0
+    told = capsys.readouterr()
+    assert len(set(json.loads(told.out)["texts"][0])) == 1
+    assert told.err == "pagedviz: n=3 with temperature=0: the samples of a prompt are all the same text\n"
 
 
 def test_view_of_a_step_that_never_was(recorded, capsys):
@@ -210,15 +288,15 @@ def test_bench_equality_compares_every_token(folder, capsys):
     assert all(row["equal"] and row["tokens_compared"] == 8 * 8 for row in rows)
 
 
-@pytest.mark.parametrize("what", ["throughput", "recording"])
-def test_bench_measures_both_sides_and_keeps_a_csv(what, folder, tmp_path, capsys):
+@pytest.mark.parametrize(("what", "size"), [("throughput", "--batches"), ("recording", "--batch")])
+def test_bench_measures_both_sides_and_keeps_a_csv(what, size, folder, tmp_path, capsys):
     path = tmp_path / "rows.csv"
     options = [
         "--model",
         folder,
         "--max-tokens",
         "4",
-        "--batches",
+        size,
         "2",
         "--rounds",
         "2",
@@ -241,8 +319,11 @@ def test_text_is_shown_as_it_is(capsys):
     assert capsys.readouterr().out == "a :smile: [bold]b[/bold]\ufffd]0;owned\ufffd\n"
 
 
-def test_a_file_that_cannot_be_written_is_told_in_one_line(recorded, capsys):
+def test_a_file_that_cannot_be_written_is_told_in_one_line(recorded, tmp_path, capsys):
     path, _ = recorded
 
     assert main(["view", path, "--svg", "/no/such/folder/x.svg"]) == 1
-    assert "/no/such/folder/x.svg" in capsys.readouterr().err
+    told = "pagedviz view: cannot write the picture '/no/such/folder/x.svg': No such file or directory\n"
+    assert capsys.readouterr().err == told
+    assert main(["view", path, "--svg", str(tmp_path)]) == 1
+    assert f"cannot write the picture '{tmp_path}': " in capsys.readouterr().err

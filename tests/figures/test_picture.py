@@ -212,7 +212,7 @@ def test_the_cache_and_swaps_in_words(streams):
     }.items():
         setattr(state.counters, key, value)
     lines = memory_summary(state, info).splitlines()
-    assert "16 token slots in 24.0 KiB: 0 used (0 %), 4 cached (25 %), 0 wasted (0 %), 12 free (75 %)" in lines[1]
+    assert "16 token slots in 24.0 KiB: 0 used (0 %), 4 cached (25 %), 0 waste (0 %), 12 free (75 %)" in lines[1]
     assert lines[-3:] == [
         "requests: 0 finished, 1 preemption, 5 tokens lost",
         "prefix cache: 25 % of 48 tokens found, 2 blocks evicted",
