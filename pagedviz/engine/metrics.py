@@ -88,8 +88,10 @@ class EngineCollector:
 class MetricsServer:
     """A Prometheus text endpoint. ``close`` ends it; so does leaving a ``with`` block.
 
+    Each call of ``Engine.serve_metrics`` makes one more, on a port of its own.
+
     Attributes:
-        url: where it can be read.
+        url: where it can be read; the port is in it.
     """
 
     def __init__(self, stats: Stats, model: str, port: int) -> None:
@@ -101,6 +103,9 @@ class MetricsServer:
         self._server: WSGIServer = server
         self._thread: Thread = thread
         self.url = f"http://127.0.0.1:{self._server.server_port}/metrics"
+
+    def __repr__(self) -> str:
+        return f"MetricsServer({self.url}{', closed' if not self._thread.is_alive() else ''})"
 
     def close(self) -> None:
         """Stop listening."""
