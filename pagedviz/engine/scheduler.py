@@ -19,7 +19,7 @@ from pagedviz.engine.request import Request, RequestStatus, Sequence
 from pagedviz.engine.victims import Candidate, make_victim_policy
 from pagedviz.errors import PolicyError
 from pagedviz.memory import BlockManager, Prefix, Trial
-from pagedviz.memory.plugin import name_of
+from pagedviz.memory.plugin import explanation, name_of
 
 
 @dataclass(frozen=True)
@@ -96,12 +96,11 @@ class Scheduler:
         freed = self._manager.trial()
         while True:
             running = self._without(preempted)
-            scheduled, trial, short = self._run(running, freed.copy())
+            scheduled, short = self._run(running, freed.copy())
             if short is None:
                 break
             preempted.append(self._preempt(running, freed, short))
-        budget = self._config.max_num_batched_tokens - sum(item.count for item in scheduled)
-        admitted = [] if preempted else self._admit(trial, budget, scheduled)
+        admitted = self._admit(scheduled) if self.waiting and not preempted else []
         taken = self._taken(freed, scheduled, admitted)
         return StepPlan(tuple(scheduled), tuple(preempted), tuple(admitted), taken)
 
@@ -109,7 +108,7 @@ class Scheduler:
         gone = {item.request.id for item in preempted}
         return [request for request in self.running if request.id not in gone]
 
-    def _run(self, running: list[Request], trial: Trial) -> tuple[list[Scheduled], Trial, str | None]:
+    def _run(self, running: list[Request], trial: Trial) -> tuple[list[Scheduled], str | None]:
         """What running requests compute; and if blocks do not suffice, for whom not and why."""
         budget = self._config.max_num_batched_tokens
         scheduled: list[Scheduled] = []
@@ -121,11 +120,11 @@ class Scheduler:
             if attempt.num_free < 0:
                 needs, total = trial.num_free - attempt.num_free, self._config.num_device_blocks
                 blocks = "1 block" if needs == 1 else f"{needs} blocks"
-                return scheduled, trial, f"{request.id} needs {blocks}, and {trial.num_free} of {total} are free"
+                return scheduled, f"{request.id} needs {blocks}, and {trial.num_free} of {total} are free"
             trial = attempt
             scheduled += work
             budget -= sum(item.count for item in work)
-        return scheduled, trial, None
+        return scheduled, None
 
     def _preempt(self, running: list[Request], trial: Trial, short: str) -> Preemption:
         """The next victim; ``trial`` counts its blocks as given back."""
@@ -145,7 +144,9 @@ class Scheduler:
         name = name_of(self._victims)
         try:
             victim = self._victims.choose(tuple(candidates))
-            why = str(self._victims.explain(victim))
+            why = explanation("victim policy", self._victims, self._victims.explain(victim))
+        except PolicyError:
+            raise
         except Exception as error:
             raise PolicyError(f"victim policy {name!r} raised {error!r}") from error
         if victim not in candidates:
@@ -169,16 +170,20 @@ class Scheduler:
             return "swap", ""
         return self._costs.choose(len(blocks) * self._bytes_per_block, victim.tokens)
 
-    def _admit(self, trial: Trial, budget: int, scheduled: list[Scheduled]) -> list[Admission]:
+    def _admit(self, scheduled: list[Scheduled]) -> list[Admission]:
         """Let waiting requests begin, in order, while sequences, tokens and blocks last."""
         admitted: list[Admission] = []
+        # Room for all that is known of everybody, though the first chunks may be shorter: a request that cannot
+        # compute its tokens, or those of its samples, would only push others out.
+        trial = self._manager.trial()
+        for request in self.running:
+            self._complete(request, trial)
+        budget = self._config.max_num_batched_tokens - sum(item.count for item in scheduled)
         seats = self._config.max_num_seqs - sum(request.seats() for request in self.running)
         for request in self.waiting:
             seats -= request.seats()
             if seats < 0 or budget == 0:
                 break
-            # Room for all that is known of it, though the first chunk may be shorter: a request that cannot
-            # finish its prompt would only push others out.
             whole = trial.copy()
             admission = self._try(request, whole)
             if whole.num_free < 0:
@@ -194,17 +199,29 @@ class Scheduler:
     def _try(self, request: Request, trial: Trial) -> Admission:
         """Count a waiting request with all its tokens as running."""
         if request.status is RequestStatus.SWAPPED:
-            ids = [sequence.id for sequence in request.active()]
-            trial.swap_in(ids)
-            for sequence in request.active():
-                trial.write(sequence.id, sequence.computed, len(sequence.tokens) - sequence.computed)
+            trial.swap_in(sequence.id for sequence in request.active())
+            self._complete(request, trial)
             return Admission(request, None)
         leader = request.active()[0]
         prefix = self._manager.finder.find(leader.id, leader.tokens, request.params.cache_salt)
         trial.hit(prefix)
-        start = prefix.found * self._config.block_size
-        trial.write(leader.id, start, len(leader.tokens) - start, prefix.found)
+        self._complete(request, trial, prefix)
         return Admission(request, prefix)
+
+    def _complete(self, request: Request, trial: Trial, prefix: Prefix | None = None) -> None:
+        """Count all tokens of a request as computed, also of the samples and beams that will fork from its leader.
+
+        ``prefix``: what it will begin with, if not with the blocks that it has.
+        """
+        size, have = self._config.block_size, None if prefix is None else prefix.found
+        for sequence in request.active():
+            start = sequence.computed if have is None else have * size
+            trial.write(sequence.id, start, len(sequence.tokens) - start, have)
+        if not request.forked:
+            # They share the prompt's full blocks; each needs its own copy of all that follows.
+            tokens = max(len(sequence.tokens) for sequence in request.unfinished())
+            each = -(-tokens // size) - request.leader().num_prompt // size
+            trial.take((request.seats() - 1) * each * self._manager.num_groups)
 
     def _computed(self, admission: Admission) -> int | None:
         return None if admission.prefix is None else admission.prefix.found * self._config.block_size

@@ -108,7 +108,7 @@ def make_victim_policy(choice: str | VictimPolicy) -> VictimPolicy:
     """The policy of that name, or the object itself.
 
     Raises:
-        ConfigError: there is no such policy, or the object lacks a method.
+        ConfigError: there is no such policy, or the object lacks a method or has it with other arguments.
     """
-    check_choice("victim", choice, VICTIMS, ("choose", "explain"))
+    check_choice("victim", choice, VICTIMS, {"choose": ["candidates"], "explain": ["victim"]})
     return VICTIMS[choice]() if isinstance(choice, str) else choice

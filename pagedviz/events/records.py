@@ -243,7 +243,10 @@ class PrefixMissed(Event, frozen=True):
 
 
 class BlockEvicted(Event, frozen=True):
-    """A cached block's content is given up, so that somebody else can have the block. It is free now."""
+    """A cached block lost its content, so that somebody else can have the block. It is free now.
+
+    The content is given up, or has gone down from the device to the host tier: ``SwappedOut`` came before then.
+    """
 
     tier: str
     group: int
@@ -251,7 +254,7 @@ class BlockEvicted(Event, frozen=True):
     hash: str
     policy: str
     why: str
-    """The policy's own explanation."""
+    """The policy's own explanation; on the device of two tiers also the placement's: down, or given up."""
     age: int
     """Steps since its last owner let go of it."""
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from pagedviz.errors import AuditError
+from pagedviz.errors import AuditError, ConfigError
 from pagedviz.events import (
     BlockAllocated,
     BlockCopied,
@@ -225,22 +225,21 @@ class BlockManager:
     def name(self, block: int, group: int, logical: int, content: str) -> None:
         """Give an owned device block its name; the host tier does not keep the same content twice."""
         assert self.device.cache is not None
-        entry = self.device.cache.name(block, (group, content), logical * self.block_size, self.device.step)
-        if self.host.pool.num_blocks:
-            self._leave_host(entry)
+        assert self.host.cache is not None
+        key = (group, content)
+        below = self.host.cache.find(key)
+        self.device.cache.name(block, key, logical * self.block_size, self.device.step, below)
+        if below is not None:
+            self._leave_host(below)
 
-    def _leave_host(self, entry: CachedBlock) -> None:
-        """The host tier gives up the name that a device block took; the content keeps its history."""
-        cache, (group, _) = self.host.cache, entry.key
-        below = cache.find(entry.key) if cache else None
-        if below is None or cache is None:
-            return
-        entry.born, entry.hits = below.born, below.hits
+    def _leave_host(self, below: CachedBlock) -> None:
+        """The host tier gives up the name that a device block took."""
+        assert self.host.cache is not None
         if self.host.is_idle(below.block):
-            cache.revive(below)
-        cache.unname(below)
+            self.host.cache.revive(below)
+        self.host.cache.unname(below)
         if self.host.pool.refcount(below.block) == 0:
-            self.host.give_up(group, below.block)
+            self.host.give_up(below.key[0], below.block)
 
     def release(self, sequence: int) -> int:
         """Take all blocks from the sequence, the last first; returns how many nobody owns any more."""
@@ -289,8 +288,9 @@ class BlockManager:
     # -- the cache as a whole --------------------------------------------------------------------------------
 
     def set_step(self, step: int) -> None:
-        """What happens from here on happens in this step."""
-        self.device.step = self.host.step = step
+        """What happens from here on happens in this step; see ``Tier.set_step``."""
+        for tier in self.tiers.values():
+            tier.set_step(step)
 
     def reset_cache(self) -> int:
         """Free all cached blocks and forget all names; returns how many were freed.
@@ -306,11 +306,12 @@ class BlockManager:
         """Let another policy decide which device blocks are evicted from now on.
 
         Raises:
-            ConfigError: there is no such policy.
+            ConfigError: there is no such policy, or nothing is cached, so that nothing will be evicted.
         """
         policy = make_policy(eviction, self.device.pool.num_blocks, self._seed)
-        if self.device.cache is not None:
-            self.device.cache.change_policy(policy)
+        if self.device.cache is None:
+            raise ConfigError("without prefix_caching nothing is cached, so there is nothing to evict")
+        self.device.cache.change_policy(policy)
 
     def check(self) -> None:
         """Compare tables, names and reference counts.

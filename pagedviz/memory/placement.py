@@ -17,8 +17,8 @@ class Placement(Protocol):
     def keeps(self, block: CachedBlock) -> bool:
         """True if its content goes down to the host tier, where there is room or something may be evicted."""
 
-    def explain(self) -> str:
-        """What it goes by, for a person."""
+    def explain(self, block: CachedBlock) -> str:
+        """Why the block goes down or does not, for a person; the event of its eviction tells it."""
 
 
 class Always:
@@ -31,9 +31,9 @@ class Always:
         """True."""
         return True
 
-    def explain(self) -> str:
+    def explain(self, block: CachedBlock) -> str:  # noqa: ARG002 - the protocol's shape
         """In words."""
-        return self.summary
+        return "it goes down to the host tier, as all do"
 
 
 class Never:
@@ -46,9 +46,9 @@ class Never:
         """False."""
         return False
 
-    def explain(self) -> str:
+    def explain(self, block: CachedBlock) -> str:  # noqa: ARG002 - the protocol's shape
         """In words."""
-        return self.summary
+        return "it is given up, as all are"
 
 
 class Reused:
@@ -61,9 +61,12 @@ class Reused:
         """True for a block with a hit."""
         return block.hits > 0
 
-    def explain(self) -> str:
+    def explain(self, block: CachedBlock) -> str:
         """In words."""
-        return self.summary
+        if not block.hits:
+            return "it is given up: it was never found"
+        times = "once" if block.hits == 1 else f"{block.hits} times"
+        return f"it goes down to the host tier: it was found {times}"
 
 
 PLACEMENTS: dict[str, type[Placement]] = {policy.name: policy for policy in (Always, Never, Reused)}
@@ -73,7 +76,7 @@ def make_placement(choice: str | Placement) -> Placement:
     """The policy of that name, or the object itself.
 
     Raises:
-        ConfigError: there is no such policy, or the object lacks a method.
+        ConfigError: there is no such policy, or the object lacks a method or has it with other arguments.
     """
-    check_choice("placement", choice, PLACEMENTS, ("keeps", "explain"))
+    check_choice("placement", choice, PLACEMENTS, {"keeps": ["block"], "explain": ["block"]})
     return PLACEMENTS[choice]() if isinstance(choice, str) else choice

@@ -12,7 +12,7 @@ from itertools import islice
 
 from pagedviz.errors import AuditError, PolicyError
 from pagedviz.memory.eviction import CachedBlock, EvictionPolicy, Key
-from pagedviz.memory.plugin import name_of
+from pagedviz.memory.plugin import explanation, name_of
 
 
 class PrefixCache:
@@ -58,10 +58,17 @@ class PrefixCache:
         """True if the block has a name, and no owner."""
         return block in self._idle
 
-    def name(self, block: int, key: Key, depth: int, step: int) -> CachedBlock:
-        """Give an owned block the name ``key``, which no other block has."""
-        self._serial += 1
-        entry = CachedBlock(block, key, depth, self._serial, step)
+    def name(self, block: int, key: Key, depth: int, step: int, before: CachedBlock | None = None) -> CachedBlock:
+        """Give an owned block the name ``key``, which no other block has.
+
+        ``before``: the block of another tier that the content comes from, with its history. Only one tier names
+        contents that come from none, so their numbers are unique.
+        """
+        if before is None:
+            self._serial += 1
+            entry = CachedBlock(block, key, depth, self._serial, step)
+        else:
+            entry = CachedBlock(block, key, depth, before.serial, before.born, hits=before.hits)
         self._by_key[key] = self._by_block[block] = entry
         return entry
 
@@ -102,12 +109,23 @@ class PrefixCache:
         if len(chosen) != count or different != count:
             raise PolicyError(f"{who} chose {chosen}: asked for {count} different blocks")
         for block in chosen:
+            if isinstance(block, CachedBlock):
+                raise PolicyError(f"{who} chose {block!r}: must be a block id, which is its attribute block")
             if block not in self._idle:
                 raise PolicyError(f"{who} chose block {block!r}, which is not one of {self._candidates()}")
         try:
-            return [(self._by_block[block], str(self.policy.explain(block))) for block in chosen]
+            reasons = [self.policy.explain(block) for block in chosen]
         except Exception as error:
             raise PolicyError(f"{who} raised {error!r} when asked to explain its choice") from error
+        return [
+            (self._by_block[block], explanation("eviction policy", self.policy, reason))
+            for block, reason in zip(chosen, reasons, strict=True)
+        ]
+
+    def set_back(self, step: int) -> None:
+        """Nothing was cached or used later than in this step."""
+        for entry in self._by_key.values():
+            entry.born, entry.used = min(entry.born, step), min(entry.used, step)
 
     def evict(self, entry: CachedBlock) -> None:
         """Forget an idle block."""
@@ -125,10 +143,14 @@ class PrefixCache:
         return idle
 
     def change_policy(self, policy: EvictionPolicy) -> None:
-        """Let another policy decide from now on; it learns of the idle blocks, the longest idle first."""
-        self.policy, self._failure = policy, None
+        """Let another policy decide from now on; it learns of the idle blocks, the longest idle first.
+
+        The one before forgets them, so that it may be the same one, or come back later.
+        """
         idle = [self._by_block[block] for block in self._idle]
-        self._idle.clear()
+        for entry in idle:
+            self.revive(entry)
+        self.policy, self._failure = policy, None
         for entry in sorted(idle, key=lambda entry: (entry.used, -entry.depth, entry.serial)):
             self.retire(entry, entry.used)
 
@@ -136,7 +158,7 @@ class PrefixCache:
         """A policy that fails here is not asked again; what it was told of has happened nevertheless."""
         if self._failure is None:
             try:
-                self.policy.remove(entry, evicted=evicted)
+                self.policy.remove(entry, evicted)
             except BaseException as error:  # noqa: BLE001 - a plug-in may raise anything, and tables are changing
                 self._failure = error
 

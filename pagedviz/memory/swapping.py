@@ -1,8 +1,9 @@
 """What moves between the tiers: swapped sequences, evicted blocks on their way down, hits on their way up.
 
-Every move copies first and changes tables afterwards, so a copy that fails leaves everything as it was.
-A name moves with its content: it is never in both tiers. Which tier an evicted block goes to is asked of a
-placement policy. Tensors are copied by ``move``, which this module knows as a function only; a copy may still be
+Every move copies first and changes tables afterwards, so a copy that fails leaves every table as it was. Cached
+host blocks that made room for it are evicted before: a copy that fails may have been written over them. A name
+moves with its content: it is never in both tiers. Which tier an evicted block goes to is asked of a placement
+policy. Tensors are copied by ``move``, which this module knows as a function only; a copy may still be
 under way when its tables change, as everybody who uses its target waits for it.
 """
 
@@ -23,8 +24,11 @@ from pagedviz.events import (
 from pagedviz.memory.block_manager import BlockManager
 from pagedviz.memory.eviction import CachedBlock
 from pagedviz.memory.placement import Placement, make_placement
-from pagedviz.memory.plugin import name_of
+from pagedviz.memory.plugin import explanation, name_of
 from pagedviz.memory.prefix import Prefix
+
+Choice = tuple[CachedBlock, str]
+"""A block that is evicted, and why."""
 
 Pairs = Sequence[tuple[int, int]]
 
@@ -86,41 +90,59 @@ class Swapper:
         """Evict as many cached device blocks as it takes to have ``count`` free ones.
 
         Raises:
-            PolicyError: a policy made no valid choice; nothing was evicted then.
+            PolicyError: a policy made no valid choice; that tier, and the device, have evicted nothing then.
+            BaseException: whatever the copy raised; the device has evicted nothing then.
         """
         device = self._manager.device
         chosen = device.victims(count - device.pool.num_free)
         if not chosen:
             return
-        down = self._going_down([entry for entry, _ in chosen])
+        kept, lost = self._divide(chosen)
+        down = [entry for entry, _ in kept]
         self._host_room(len(down))
         targets = self._manager.host.pool.upcoming(len(down))
         pairs = tuple((entry.block, target) for entry, target in zip(down, targets, strict=True))
         moving = self._copy("out", pairs)
         # The device gives the names up before the host takes them over.
         emit, manager = self._manager.emit, self._manager
-        kept = {entry.block for entry in down}
         for entry, target in zip(down, targets, strict=True):
             assert manager.host.pool.take() == target
             emit(BlockCached("host", entry.key[0], target, entry.key[1]))
         if pairs:
             self._tell(SwappedOut("", pairs, moving.num_bytes, moving.duration_us), moving)
-        device.evict([item for item in chosen if item[0].block in kept], lost=False)
-        device.evict([item for item in chosen if item[0].block not in kept])
+        device.evict(kept, lost=False)
+        device.evict(lost)
         host = manager.host
         for entry, target in zip(down, targets, strict=True):
             host.pool.drop(target)
             self._name_goes(entry, target)
             host.keep(target, entry.used)
 
-    def _going_down(self, chosen: list[CachedBlock]) -> list[CachedBlock]:
-        """Which of these keep their content in the host tier: the last of those that the placement names."""
-        room = self._manager.host.num_available
+    def _divide(self, chosen: list[Choice]) -> tuple[list[Choice], list[Choice]]:
+        """Which of these keep their content in the host tier, and which lose it; each with the reason for that too.
+
+        If there is no room for all that the placement names, the last of them are kept.
+        """
+        host = self._manager.host
+        if not host.pool.num_blocks:
+            return [], chosen
+        kept: list[Choice] = []
+        lost: list[Choice] = []
+        for entry, why in reversed(chosen):
+            if len(kept) == host.num_available:
+                lost.append((entry, f"{why}; it is given up: the host tier is full"))
+            else:
+                keeps, words = self._place(entry)
+                (kept if keeps else lost).append((entry, f"{why}; {words}"))
+        return kept[::-1], lost[::-1]
+
+    def _place(self, entry: CachedBlock) -> tuple[bool, str]:
+        """What the placement decides, and why."""
         try:
-            wanted = [entry for entry in chosen if self.placement.keeps(entry)] if room else []
+            keeps, words = bool(self.placement.keeps(entry)), self.placement.explain(entry)
         except Exception as error:
             raise PolicyError(f"placement policy {name_of(self.placement)!r} raised {error!r}") from error
-        return wanted[max(0, len(wanted) - room) :]
+        return keeps, explanation("placement policy", self.placement, words)
 
     def _host_room(self, count: int) -> None:
         host = self._manager.host
@@ -133,6 +155,10 @@ class Swapper:
 
         A block that others own too is copied, and keeps its name on the device. ``announce`` is called once the
         copy has succeeded, before any event.
+
+        Raises:
+            PolicyError: the host tier's policy made no valid choice.
+            BaseException: whatever the copy raised. Either way the sequences are where they were.
         """
         manager, host, device = self._manager, self._manager.host, self._manager.device
         sources = self._distinct(sequences)
@@ -167,12 +193,15 @@ class Swapper:
     def _name_goes(self, entry: CachedBlock | None, target: int) -> None:
         host = self._manager.host
         if entry is not None and host.cache is not None:
-            host.cache.name(target, entry.key, entry.depth, entry.born).hits = entry.hits
+            host.cache.name(target, entry.key, entry.depth, host.step, entry)
 
     def swap_in(self, request: str, sequences: Sequence[int], announce: Callable[[], None]) -> None:
         """Bring all blocks of a request's sequences back; content that the device has is shared instead of copied.
 
         ``make_room`` has seen to it that there are enough free device blocks. ``announce`` as in ``swap_out``.
+
+        Raises:
+            BaseException: whatever the copy raised; the sequences are where they were.
         """
         manager, device = self._manager, self._manager.device
         before = {sequence: manager.tables(sequence) for sequence in sequences}
@@ -249,7 +278,11 @@ class Swapper:
     # -- hits ------------------------------------------------------------------------------------------------
 
     def promote(self, request: str, sequence: int, prefix: Prefix) -> None:
-        """Extend a sequence's tables to all of its prefix: blocks in the host tier come up, in one copy."""
+        """Extend a sequence's tables to all of its prefix: blocks in the host tier come up, in one copy.
+
+        Raises:
+            BaseException: whatever the copy raised; the tables are as they were.
+        """
         manager, host, device = self._manager, self._manager.host, self._manager.device
         begun = len(manager.tables(sequence)[0])
         keys = [

@@ -20,7 +20,7 @@ class Tier:
     Attributes:
         name: ``"device"`` or ``"host"``.
         cache: None when no block is kept after its last owner is gone.
-        step: number of the step that happens now, set by the block manager.
+        step: number of the step that happens now.
     """
 
     def __init__(
@@ -43,6 +43,17 @@ class Tier:
     def num_available(self) -> int:
         """Blocks that are free, or idle and so could be evicted."""
         return self.pool.num_free + self.num_idle
+
+    def set_step(self, step: int) -> None:
+        """What happens from here on happens in this step.
+
+        Back from a step that failed: what stands of it happened in this step too.
+        """
+        if step < self.step:
+            self._lost = {key: (min(when, step), policy) for key, (when, policy) in self._lost.items()}
+            if self.cache is not None:
+                self.cache.set_back(step)
+        self.step = step
 
     def find(self, key: Key) -> int | None:
         """The block with this content."""

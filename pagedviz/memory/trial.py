@@ -1,7 +1,7 @@
 """A dry run: would this step fit? Counts blocks, and touches nothing.
 
 The scheduler plans with it, so that a step whose plan stands cannot run out of blocks half way. Counts are
-exact but for content that two sequences of one plan bring back at the same time: that is counted twice.
+exact: content that several sequences of one plan bring up from the host tier comes up once.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from pagedviz.memory.eviction import Key
 from pagedviz.memory.prefix import Prefix
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ class Trial:
     def __init__(self, manager: BlockManager) -> None:
         self._manager = manager
         self._dropped: Counter[tuple[str, int]] = Counter()
-        self._revived: set[tuple[str, int]] = set()
+        self._revived: set[int] = set()
+        self._brought: set[Key] = set()
         self.num_free = manager.device.num_available
         self.num_host_free = manager.host.num_available
         self.num_taken = 0
@@ -37,6 +39,7 @@ class Trial:
         """A trial that goes on from here on its own."""
         other = Trial(self._manager)
         other._dropped, other._revived = Counter(self._dropped), set(self._revived)
+        other._brought = set(self._brought)
         other.num_free, other.num_host_free = self.num_free, self.num_host_free
         other.num_taken = self.num_taken
         return other
@@ -49,7 +52,7 @@ class Trial:
         copied = self._copied(sequence, start) if have is None else []
         blocks = -(-(start + count) // self._manager.block_size)
         lengths = [len(t) for t in self._manager.tables(sequence)] if have is None else [have] * self._groups
-        self._take(len(copied) + sum(max(0, blocks - length) for length in lengths))
+        self.take(len(copied) + sum(max(0, blocks - length) for length in lengths))
         self._dropped.update(copied)
 
     def release(self, sequences: Iterable[int]) -> None:
@@ -74,35 +77,33 @@ class Trial:
             hashes = manager.hashes(sequence)
             for group, table in enumerate(manager.tables(sequence)):
                 for logical, block in enumerate(table):
-                    if block in seen:
-                        continue
-                    seen.add(block)
-                    key = (group, hashes[logical]) if logical < len(hashes) else None
-                    there = manager.device.find(key) if key else None
-                    if there is None:
-                        self._take(1)
-                    else:
-                        self._revive("device", there)
+                    if block not in seen:
+                        seen.add(block)
+                        self._come_up((group, hashes[logical]) if logical < len(hashes) else None)
 
     def hit(self, prefix: Prefix) -> None:
         """Count the blocks of a prefix as owned: those in the host tier come up to the device."""
         for content in prefix.names[: prefix.found]:
             for group in range(self._groups):
-                block = self._manager.device.find((group, content))
-                if block is None:
-                    self._take(1)
-                else:
-                    self._revive("device", block)
+                self._come_up((group, content))
 
-    def _take(self, count: int) -> None:
+    def take(self, count: int) -> None:
+        """Count so many free device blocks as handed out."""
         self.num_free -= count
         self.num_taken += count
 
-    def _revive(self, tier: str, block: int) -> None:
-        """An idle block gets an owner: it can no longer be evicted."""
-        if (tier, block) not in self._revived and self._manager.tiers[tier].is_idle(block):
-            self._revived.add((tier, block))
-            self.num_free -= 1
+    def _come_up(self, key: Key | None) -> None:
+        """Somebody owns the content on the device; without a name it is nobody else's."""
+        device = self._manager.device
+        there = device.find(key) if key else None
+        if there is not None:
+            if there not in self._revived and device.is_idle(there):
+                self._revived.add(there)  # it can no longer be evicted
+                self.num_free -= 1
+        elif key is None or device.cache is None or key not in self._brought:
+            self.take(1)
+            if key is not None:
+                self._brought.add(key)
 
     @property
     def _groups(self) -> int:

@@ -162,7 +162,7 @@ class Alternating:
     def keeps(self, block):
         return next(self.turns) % 2 == 0
 
-    def explain(self):
+    def explain(self, block):
         return ""
 
 

@@ -14,7 +14,7 @@ from hypothesis.stateful import initialize, precondition, rule
 from memory_driver import TOKENS, Driver
 from memory_model import Injected, Req, Seq
 
-from pagedviz.errors import PolicyError
+from pagedviz.errors import ConfigError, PolicyError
 from pagedviz.events import (
     RequestAdded,
     SequenceForked,
@@ -221,10 +221,13 @@ class Memory(Driver):
 
     @rule(eviction=st.sampled_from(LIVE))
     def change_eviction(self, eviction):
+        if not self.caching:
+            with pytest.raises(ConfigError, match="nothing is cached"):
+                self.manager.change_eviction(eviction)
+            return
         self.manager.change_eviction(eviction)
-        if self.caching:
-            assert self.manager.device.cache.policy_name == eviction
-            assert self.candidates_are_the_idle_blocks("device")
+        assert self.manager.device.cache.policy_name == eviction
+        assert self.candidates_are_the_idle_blocks("device")
 
 
 # Without derandomization every run explores other operations.
@@ -251,3 +254,37 @@ def test_a_sequence_without_blocks_is_in_neither_tier():
     swapper.swap_in("r0", [0, 1], lambda: None)
     assert manager.sequences() == [0]
     manager.check()
+
+
+def test_a_content_keeps_its_age_from_tier_to_tier():
+    """First in, first out means first cached, wherever it was in between."""
+    manager = BlockManager(3, 4, num_host_blocks=6, caching=True, eviction="fifo")
+    swapper = Swapper(manager)
+
+    def serve(sequence, content):
+        tokens = [content] * 4 + [0]
+        prefix = manager.finder.find(sequence, tokens)
+        swapper.pin(prefix.names[: prefix.found])
+        manager.attach(sequence, prefix, prefix.on_device)
+        swapper.make_room(2)
+        if prefix.found > prefix.on_device:
+            swapper.promote("r", sequence, prefix)
+        swapper.unpin()
+        manager.begin()
+        manager.write(sequence, 4 * prefix.found, 5 - 4 * prefix.found, "prefill")
+        manager.fill(sequence, tokens, 5)
+        name = manager.hashes(sequence)[0]
+        manager.release(sequence)
+        return name
+
+    oldest, *_ = (serve(sequence, content) for sequence, content in enumerate((7, 8, 9)))
+    assert manager.device.find((0, oldest)) is None, "it went down"
+    assert serve(3, 7) == oldest
+    serials = {entry.key[1]: entry.serial for tier in manager.tiers.values() for entry in entries(tier)}
+    assert serials[oldest] == 1
+    assert sorted(serials.values()) == [1, 2, 3]
+    assert [entry.key[1] for entry, _ in manager.device.cache.victims(1)] == [oldest]
+
+
+def entries(tier):
+    return [tier.cache.find(key) for key in tier.names()]

@@ -16,7 +16,7 @@ from pagedviz.memory.plugin import check_choice
 
 __all__ = ["POLICIES", "CachedBlock", "EvictionPolicy", "Key", "Policy", "make_policy"]
 
-METHODS = ("add", "remove", "victims", "explain")
+METHODS = {"add": ["block"], "remove": ["block", "evicted"], "victims": ["count"], "explain": ["block"]}
 
 
 def find_policies(path: Iterable[str]) -> dict[str, type[Policy]]:
@@ -42,7 +42,8 @@ def make_policy(choice: str | EvictionPolicy, capacity: int, seed: int = 0) -> E
         seed: for policies that draw lots.
 
     Raises:
-        ConfigError: there is no such policy, it needs the future, or the object lacks a method.
+        ConfigError: there is no such policy, it needs the future, or the object lacks a method or has it with
+            other arguments.
     """
     if isinstance(choice, str) and choice in POLICIES and not POLICIES[choice].live:
         raise ConfigError(f"eviction={choice!r} needs the future: only for replays; valid: {', '.join(LIVE)}")

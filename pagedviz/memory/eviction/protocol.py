@@ -46,7 +46,7 @@ class EvictionPolicy(Protocol):
     def add(self, block: CachedBlock) -> None:
         """Nobody holds the block any more: it may be evicted."""
 
-    def remove(self, block: CachedBlock, evicted: bool) -> None:  # noqa: FBT001 - callers write evicted=...
+    def remove(self, block: CachedBlock, evicted: bool) -> None:  # noqa: FBT001 - it is given by position
         """It is no candidate any more: evicted, or (False) a request found it and holds it."""
 
     def victims(self, count: int) -> Sequence[int]:
