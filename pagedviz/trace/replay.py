@@ -30,7 +30,7 @@ class Replay:
         self._lock = threading.Lock()
 
     def after(self, count: int) -> State:
-        """The state after the first ``count`` batches; it belongs to the caller.
+        """The state after the first ``count`` batches; it belongs to the caller, but for what is over.
 
         Raises:
             TraceFormatError: an event on the way contradicts what came before.
@@ -51,5 +51,5 @@ class Replay:
 def _weight(state: State) -> int:
     """What a copy of the state costs, in events: keyframes never cost more than the replay between them."""
     blocks = sum(len(held) for held in state.blocks.values())
-    tokens = sum(len(sequence.tokens) for sequence in state.sequences.values())
-    return len(state.sequences) + (blocks + tokens) // 16
+    tokens = sum(len(sequence.tokens) for sequence in state.sequences.values() if not state.is_over(sequence))
+    return (len(state.sequences) + blocks + tokens) // 16

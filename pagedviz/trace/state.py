@@ -45,6 +45,11 @@ class Sequence(msgspec.Struct, gc=False):
     status: str = "waiting"
     tables: dict[int, list[Entry]] = {}
 
+    def copy(self) -> Sequence:
+        """A sequence that later changes to this one leave alone."""
+        tables = {group: [*table] for group, table in self.tables.items()}
+        return msgspec.structs.replace(self, tokens=[*self.tokens], texts=[*self.texts], tables=tables)
+
 
 class Block(msgspec.Struct, frozen=True, gc=False):
     """A block that is not free. ``holders`` are (sequence, logical), the owner first; a cached block has none.
@@ -202,21 +207,24 @@ class State(msgspec.Struct):
         found = self.sequences[sequence]
         return found.num_prompt + self.requests[found.request].max_tokens - 1
 
+    def is_over(self, sequence: Sequence) -> bool:
+        """Whether the sequence stays as it is for ever: its request has finished, and it has no blocks."""
+        finished = sequence.status == "finished" and self.requests[sequence.request].status == "finished"
+        return finished and not any(sequence.tables.values())
+
     def copy(self) -> State:
-        """A state that later changes to this one leave alone."""
+        """A state that later changes to this one leave alone. Both have the same objects for what is over."""
         return State(
             self.block_size,
             dict(self.num_blocks),
             self.step,
             self.seq,
             self.t_us,
-            {name: msgspec.structs.replace(r, sequences=[*r.sequences]) for name, r in self.requests.items()},
             {
-                id_: msgspec.structs.replace(
-                    s, tokens=[*s.tokens], texts=[*s.texts], tables={g: [*t] for g, t in s.tables.items()}
-                )
-                for id_, s in self.sequences.items()
+                name: r if r.status == "finished" else msgspec.structs.replace(r, sequences=[*r.sequences])
+                for name, r in self.requests.items()
             },
+            {id_: s if self.is_over(s) else s.copy() for id_, s in self.sequences.items()},
             {tier: dict(held) for tier, held in self.blocks.items()},
             msgspec.structs.replace(self.counters),
             [*self.scheduled],

@@ -81,7 +81,10 @@ def _held(state: State, event: BlockFilled | BlockReleased) -> Block:
 
 
 def _set_entry(state: State, event: BlockAllocated | BlockShared) -> None:
-    table = state.sequences[event.sequence].tables.setdefault(event.group, [])
+    sequence = state.sequences[event.sequence]
+    if sequence.status == "finished":
+        contradiction(f"sequence {event.sequence} has finished")
+    table = sequence.tables.setdefault(event.group, [])
     entry = (event.tier, event.block)
     if event.logical == len(table):
         table.append(entry)

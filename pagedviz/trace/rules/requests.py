@@ -87,6 +87,13 @@ def _preempt(state: State, event: RequestPreempted) -> None:
             sequence.status = "swapped" if swaps else "waiting"
 
 
+def _unfinished(state: State, name: str) -> Request:
+    request = state.requests[name]
+    if request.status == "finished":
+        contradiction(f"request {name!r} has finished")
+    return request
+
+
 def _finish_request(state: State, event: RequestFinished) -> None:
     request = state.requests[event.request]
     if request.status == "finished":
@@ -98,7 +105,7 @@ def _finish_request(state: State, event: RequestFinished) -> None:
 def _fork(state: State, event: SequenceForked) -> None:
     parent = state.sequences[event.parent]
     if event.child not in state.sequences:  # a beam
-        state.requests[event.request].sequences.append(event.child)
+        _unfinished(state, event.request).sequences.append(event.child)
         state.sequences[event.child] = Sequence(
             event.child, event.request, parent.num_prompt, [*parent.tokens], [*parent.texts]
         )
@@ -122,7 +129,7 @@ def _drop_sequence(state: State, event: SequenceDropped) -> None:
     sequence = state.sequences[event.sequence]
     if any(sequence.tables.values()):
         contradiction(f"sequence {event.sequence} is dropped while it has blocks")
-    state.requests[event.request].sequences.remove(event.sequence)
+    _unfinished(state, event.request).sequences.remove(event.sequence)
     del state.sequences[event.sequence]
     state.scheduled = [item for item in state.scheduled if item[0] != event.sequence]
 

@@ -2,16 +2,17 @@
  * Copies of the state, kept as a run passes them, so that the state at any step is a copy and a few thousand events away: the
  * twin of `pagedviz/trace/replay.py`.
  */
-import { copyState } from "./state.js";
+import { copyState, isOver } from "./state.js";
 
 const EVENTS_PER_KEYFRAME = 8192;
 
 /** What a copy of the state costs, in events: keyframes never cost more than the replay between them. */
-function weightOf({ blocks, sequences }) {
+function weightOf(state) {
+  const { blocks, sequences } = state;
   let parts = 0;
   for (const held of blocks.values()) parts += held.size;
-  for (const { tokens } of sequences.values()) parts += tokens.length;
-  return sequences.size + parts / 16;
+  for (const sequence of sequences.values()) if (!isOver(state, sequence)) parts += sequence.tokens.length;
+  return (sequences.size + parts) / 16;
 }
 
 export class Keyframes {

@@ -10,6 +10,9 @@ const OF_STATUS = { waiting: "waiting", preempted: "waiting", swapped: "swapped"
 /** Several sequences of a request may do several things; the highest is told. */
 const RANK = { waiting: 0, swapped: 0, decode: 1, prefill: 2, recomputing: 3 };
 
+/** Kinds after which a request may do something else. */
+const NAMING = new Set(["RequestAdded", "RequestScheduled", "RequestFinished", "RequestPreempted"]);
+
 const sequencesOf = (state, name) => state.requests.get(name).sequences.map((id) => state.sequences.get(id));
 
 export class Lanes {
@@ -33,9 +36,11 @@ export class Lanes {
 
   /** Look at an event before it is applied. */
   before(state, event) {
-    const { kind, request: name } = event;
+    const { kind } = event;
     if (kind === "StepStarted") for (const [id, start, count] of event.scheduled) this.#plan(state.sequences.get(id), start, count);
-    else if (["RequestAdded", "RequestScheduled", "RequestFinished", "RequestPreempted"].includes(kind)) this.named.add(name);
+    if (!NAMING.has(kind)) return;
+    const { request: name } = event;
+    this.named.add(name);
     if (kind !== "RequestPreempted" || event.mode === "swap" || !state.requests.has(name)) return;
     const reached = sequencesOf(state, name).filter(({ status }) => status === "running").map(({ computed }) => computed);
     this.goals.set(name, Math.max(this.goals.get(name) ?? 0, ...reached));

@@ -15,18 +15,30 @@ export class Prefixes {
 
   /** Look at an event before it is applied. */
   before(state, event) {
-    if (event.group) return;
-    if (event.kind === "BlockFilled" && !this.byHash.has(event.hash)) {
-      const sequence = state.sequences.get(event.sequence);
-      const first = event.logical * state.block_size;
-      const [tier, block] = sequence?.tables.get(0)?.[event.logical - 1] ?? [];
-      const parent = state.blocks.get(tier)?.get(block)?.hash ?? "";
-      this.byHash.set(event.hash, { parent, logical: event.logical, text: sequence?.texts.slice(first, first + state.block_size).join("") ?? "", hits: [] });
-    } else if (event.kind === "PrefixHit" && !event.resumed) {
-      for (const [tier, block] of (state.sequences.get(event.sequence)?.tables.get(0) ?? []).slice(0, event.blocks)) {
-        this.byHash.get(state.blocks.get(tier)?.get(block)?.hash)?.hits.push(state.step);
-      }
-    } else if (event.kind === "BlockEvicted") this.evictions.push([state.step, event.hash]);
+    switch (event.kind) {
+      case "BlockFilled":
+        return this.#filled(state, event);
+      case "PrefixHit":
+        return this.#hit(state, event);
+      case "BlockEvicted":
+        if (!event.group) this.evictions.push([state.step, event.hash]);
+    }
+  }
+
+  #filled(state, { hash, group, sequence: id, logical }) {
+    if (group || this.byHash.has(hash)) return;
+    const sequence = state.sequences.get(id);
+    const first = logical * state.block_size;
+    const [tier, block] = sequence?.tables.get(0)?.[logical - 1] ?? [];
+    const parent = state.blocks.get(tier)?.get(block)?.hash ?? "";
+    this.byHash.set(hash, { parent, logical, text: sequence?.texts.slice(first, first + state.block_size).join("") ?? "", hits: [] });
+  }
+
+  #hit(state, { sequence, blocks, resumed }) {
+    if (resumed) return;
+    for (const [tier, block] of (state.sequences.get(sequence)?.tables.get(0) ?? []).slice(0, blocks)) {
+      this.byHash.get(state.blocks.get(tier)?.get(block)?.hash)?.hits.push(state.step);
+    }
   }
 }
 

@@ -17,6 +17,14 @@ function must(map, key, what) {
 }
 
 const requestOf = (state, name) => must(state.requests, name, "request");
+
+/** The request, which must go on. */
+function unfinished(state, name) {
+  const request = requestOf(state, name);
+  check(request.status !== "finished", "its request has finished");
+  return request;
+}
+
 const sequenceOf = (state, id) => must(state.sequences, id, "sequence");
 const takenBlock = (state, tier, id) => must(must(state.blocks, tier, "tier"), id, "block");
 
@@ -37,7 +45,8 @@ function addSequence(state, id, request, { num_prompt, tokens, texts }) {
 }
 
 function setEntry(state, { tier, group, block, sequence, logical }) {
-  const { tables } = sequenceOf(state, sequence);
+  const { tables, status } = sequenceOf(state, sequence);
+  check(status !== "finished", "it has finished");
   if (!tables.has(group)) tables.set(group, []);
   const table = tables.get(group);
   check(logical >= 0 && logical <= table.length, `the table has ${table.length} entries`);
@@ -148,7 +157,7 @@ const RULES = new Map(Object.entries({
     const parent = sequenceOf(state, from);
     if (!state.sequences.has(id)) {
       // A beam begins with its parent's tokens.
-      requestOf(state, request).sequences.push(id);
+      unfinished(state, request).sequences.push(id);
       addSequence(state, id, request, parent);
     }
     const child = sequenceOf(state, id);
@@ -165,7 +174,7 @@ const RULES = new Map(Object.entries({
   },
   SequenceDropped(state, { request, sequence: id }) {
     check(![...sequenceOf(state, id).tables.values()].some((table) => table.length), "it has blocks");
-    const { sequences } = requestOf(state, request);
+    const { sequences } = unfinished(state, request);
     check(sequences.includes(id), "it belongs to another request");
     sequences.splice(sequences.indexOf(id), 1);
     state.sequences.delete(id);

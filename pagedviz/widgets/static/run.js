@@ -15,6 +15,9 @@ import { stateFrom } from "./state.js";
 
 /** @typedef {{seq: number, step: number, event: any[]}} Entry one event with its place */
 
+/** Bytes that are parsed before they are applied: what is thrown away at once costs little. */
+const PIECE = 2 ** 18;
+
 /** Batches whose events stay parsed: those that panels go through again and again. */
 const MAX_PARSED = 512;
 
@@ -52,7 +55,10 @@ export class Run {
 
   /** Read the next bytes of the trace and bring the state up to date; throws TraceError. */
   push(bytes) {
-    const batches = this.decoder.push(bytes);
+    for (let at = 0; at < bytes.length; at += PIECE) this.#take(this.decoder.push(bytes.subarray(at, at + PIECE)));
+  }
+
+  #take(batches) {
     if (!this.state && this.decoder.keyframe) {
       this.state = stateFrom(this.decoder.keyframe);
       this.history.begin(this.state.step);

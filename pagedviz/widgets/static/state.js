@@ -45,14 +45,21 @@ export function stateFrom(keyframe) {
   return state;
 }
 
-/** A state that later changes to this one leave alone. @param {State} state @returns {State} */
+/** Whether a sequence stays as it is for ever: its request has finished, and it has no blocks. */
+export function isOver(state, { status, request, tables }) {
+  if (status !== "finished" || state.requests.get(request)?.status !== "finished") return false;
+  for (const table of tables.values()) if (table.length) return false;
+  return true;
+}
+
+/** A state that later changes to this one leave alone; both have what is over. @param {State} state @returns {State} */
 export function copyState(state) {
   const mapped = (map, convert) => new Map([...map].map(([key, value]) => [key, convert(value)]));
   return {
     ...state,
     num_blocks: new Map(state.num_blocks),
-    requests: mapped(state.requests, (r) => ({ ...r, sequences: [...r.sequences] })),
-    sequences: mapped(state.sequences, (s) => ({ ...s, tokens: s.tokens.slice(), texts: s.texts.slice(), tables: mapped(s.tables, (table) => table.slice()) })),
+    requests: mapped(state.requests, (r) => (r.status === "finished" ? r : { ...r, sequences: [...r.sequences] })),
+    sequences: mapped(state.sequences, (s) => (isOver(state, s) ? s : { ...s, tokens: s.tokens.slice(), texts: s.texts.slice(), tables: mapped(s.tables, (table) => table.slice()) })),
     blocks: mapped(state.blocks, (held) => mapped(held, (b) => ({ ...b, holders: b.holders.slice() }))),
     counters: { ...state.counters },
     scheduled: state.scheduled.slice(),
