@@ -29,7 +29,8 @@ class EngineConfig:
         max_num_batched_tokens: token budget of a step, prefill and decode together.
         prefix_caching: keep full blocks after their last owner is gone, for who has the same prefix.
         eviction: which cached block goes first: a name in ``pagedviz.memory.POLICIES``, or an object with the
-            methods of ``EvictionPolicy``.
+            methods of ``EvictionPolicy``. A name goes for both tiers, an object for the device tier: the host
+            tier then has ``"lru"``.
         placement: whether evicted blocks go down to the host tier: ``"always"``, ``"never"``, ``"reused"``, or an
             object.
         preemption: what happens to a victim's K and V: ``"swap"`` moves them to the host tier where it has room,
@@ -70,14 +71,11 @@ class EngineConfig:
             raise ConfigError(f"prefix_caching={self.prefix_caching!r}: must be True or False")
         _check_choice("attention", self.attention, ("auto", *BACKENDS))
         _check_choice("preemption", self.preemption, PREEMPTION)
+        if self.preemption == "swap" and not self.num_host_blocks:
+            raise ConfigError("preemption='swap' needs a host tier: num_host_blocks above 0")
         make_policy(self.eviction, self.num_device_blocks, self.seed)
         make_placement(self.placement)
         make_victim_policy(self.victim)
-
-    @property
-    def num_slots(self) -> int:
-        """Token slots of the device tier."""
-        return self.block_size * self.num_device_blocks
 
 
 def _check_int(name: str, value: Any, least: int) -> None:

@@ -163,6 +163,7 @@ class EngineCore:
                 try:
                     self._settle()
                 finally:
+                    self.manager.set_step(self.steps)
                     self._publish()
                 raise
             self.steps += 1
@@ -211,6 +212,7 @@ class EngineCore:
         self._emit(StepFinished(duration, prefill, decode))
         for item in items:
             sequence = item.sequence
+            self.counters.recomputed_tokens += max(0, min(item.start + item.count, sequence.reached) - item.start)
             sequence.computed += item.count
             self.manager.fill(sequence.id, sequence.tokens, sequence.computed, item.request.params.cache_salt)
         for request in dict.fromkeys(item.request for item in items):

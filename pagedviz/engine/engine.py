@@ -287,10 +287,11 @@ class Engine:
         """Let another policy decide from now on which cached device block goes first.
 
         Args:
-            eviction: as the option of that name.
+            eviction: as the option of that name; the host tier keeps its policy.
 
         Raises:
-            ConfigError: there is no such policy, or the object lacks a method.
+            ConfigError: there is no such policy, the object lacks a method or has it with other arguments, or
+                ``prefix_caching`` is off.
         """
         with self._turn:
             self._core.change_eviction(eviction)

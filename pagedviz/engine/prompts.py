@@ -49,6 +49,8 @@ def new_request(
         RequestError: the prompt is empty, too long, or has unknown token ids, or a parameter is at fault.
     """
     params = _params(params, sampling)
+    if params.preemption == "swap" and not config.num_host_blocks:
+        raise RequestError("preemption='swap' needs a host tier: the engine was made with num_host_blocks=0")
     tokens = _token_ids(prompt, tokenizer, spec.vocab_size)
     # Each group of layers needs whole blocks of its own.
     longest = config.num_device_blocks // len(spec.groups) * config.block_size
@@ -61,9 +63,7 @@ def new_request(
         )
     if spec.max_positions is not None and len(tokens) > spec.max_positions:
         raise RequestError(f"the prompt has {len(tokens)} tokens, and the model takes at most {spec.max_positions}")
-    # The last token that is drawn needs no slot: its K and V would be computed by the next step.
-    room = min(longest, spec.max_positions or longest) + 1 - len(tokens)
-    max_tokens = _max_tokens(params, len(tokens), room, spec, config)
+    max_tokens = _max_tokens(params, len(tokens), spec, config)
     request = Request(
         id=request_id,
         prompt=prompt if isinstance(prompt, str) else None,
@@ -114,8 +114,11 @@ def _token_ids(prompt: Any, tokenizer: Any, vocab_size: int) -> list[int]:
     return [int(token) for token in prompt]
 
 
-def _max_tokens(params: SamplingParams, prompt: int, room: int, spec: ModelSpec, config: EngineConfig) -> int:
-    """How many tokens each sample may have. Samples run together, so together they must fit."""
+def _max_tokens(params: SamplingParams, prompt: int, spec: ModelSpec, config: EngineConfig) -> int:
+    """How many tokens each sample may have: the model's limit cuts them short, and the pool does so for one alone.
+
+    Samples run together, so together they must fit.
+    """
     n, size = params.width, config.block_size
     name = "beam_width" if params.beam_width else "best_of" if params.best_of else "n"
     if n > config.max_num_seqs:
@@ -123,8 +126,12 @@ def _max_tokens(params: SamplingParams, prompt: int, room: int, spec: ModelSpec,
     # The prompt's full blocks are shared; each sample may need its own copy of all that follows.
     shared = prompt // size
     each = (config.num_device_blocks // len(spec.groups) - shared) // n
+    # The last token that is drawn needs no slot: its K and V would be computed by the next step.
     fits = (shared + each) * size + 1 - prompt
-    wanted = min(fits if params.max_tokens is None else params.max_tokens, room)
+    limits = [params.max_tokens, spec.max_positions and spec.max_positions + 1 - prompt]
+    if n == 1 or params.max_tokens is None:
+        limits.append(fits)
+    wanted = min(limit for limit in limits if limit is not None)
     if wanted < 1 or (n > 1 and wanted > fits):
         needed = (shared + n * (-(-(prompt + max(1, wanted) - 1) // size) - shared)) * len(spec.groups)
         raise RequestError(

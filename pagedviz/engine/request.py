@@ -29,6 +29,7 @@ class Sequence:
         index: number of the sample within its request.
         tokens: the prompt's, then the generated ones.
         computed: how many of them have their K and V in memory.
+        reached: how many of them have had that before a preemption gave it up; 0 if none did.
     """
 
     id: int
@@ -36,6 +37,7 @@ class Sequence:
     num_prompt: int
     tokens: list[int]
     computed: int = 0
+    reached: int = 0
     text: TextState = field(default_factory=TextState)
     logprobs: list[dict[int, Logprob]] = field(default_factory=list)
     cumulative_logprob: float = 0.0
@@ -125,7 +127,7 @@ class Request:
     def _completion(self, index: int, sequence: Sequence) -> CompletionOutput:
         params = self.params
         wanted = params.logprobs is not None
-        summed = wanted or params.best_of is not None or params.searches
+        summed = wanted or params.best_of is not None or params.beam_width is not None
         return CompletionOutput(
             index,
             self._visible(sequence),

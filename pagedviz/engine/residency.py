@@ -78,7 +78,7 @@ class Residency:
             announce()
             for sequence in request.active():
                 self._manager.release(sequence.id)
-                sequence.computed = 0
+                sequence.reached, sequence.computed = max(sequence.reached, sequence.computed), 0
             request.forked = False
         self._scheduler.preempt(request, RequestStatus.SWAPPED if swaps else RequestStatus.WAITING)
         request.preemptions += 1

@@ -98,7 +98,7 @@ class Sampler:
         logprob = 0.0
         if logprobs is not None:
             logprob = logprobs[token].logprob
-        elif params.best_of is not None:
+        elif params.best_of is not None or params.beam_width is not None:
             logprob = float(row.float().log_softmax(-1)[token])
         return Draw(request, sequence, token, text, piece, logprob, logprobs, reason, stop)
 

@@ -7,7 +7,7 @@ token does not depend on the batch it is drawn in, and a step that failed draws 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -29,6 +29,7 @@ class SamplingParams:
     Attributes:
         n: samples per prompt; they share the prompt's blocks.
         max_tokens: generate at most this many tokens, 1 or more; None: until the model's or the pool's limit.
+            Where it is above these, generation ends there; only several samples that do not fit are refused.
         temperature: 0 (or less than 1e-5) is greedy; otherwise logits are divided by it.
         top_k: keep the k likeliest tokens; 0 or -1 keeps all.
         top_p: keep the likeliest tokens that together have this probability; above 0, up to 1.
@@ -41,9 +42,9 @@ class SamplingParams:
         ignore_eos: go on after the model's end token.
         best_of: draw this many samples, and give the ``n`` with the highest cumulative log probability, best first.
         beam_width: search with this many beams, and give the ``n`` best; goes with greedy options only.
-        length_penalty: beams are compared by score / length ** length_penalty.
+        length_penalty: beams are compared by score / length ** length_penalty. Beside ``beam_width`` only.
         early_stopping: True: the search ends when ``beam_width`` beams have ended; False: when no better one is
-            likely to come; ``"never"``: when none can come. As in transformers.
+            likely to come; ``"never"``: when none can come. As in transformers. Beside ``beam_width`` only.
         preemption: ``"swap"``, ``"recompute"`` or ``"auto"`` for this request; None: as the engine's.
         priority: the higher, the less important, as in vLLM; for ``victim="priority"``.
         cache_salt: share cached blocks only with requests of the same salt, as in vLLM.
@@ -96,8 +97,11 @@ class SamplingParams:
 
     def _check_search(self) -> None:
         """What concerns several sequences of one request, and what happens to them."""
-        _check_int("best_of", self.best_of, self.n, none=True)
-        _check_int("beam_width", self.beam_width, max(1, self.n), none=True)
+        _check_int("best_of", self.best_of, 1, none=True)
+        _check_int("beam_width", self.beam_width, 1, none=True)
+        for name, width in (("best_of", self.best_of), ("beam_width", self.beam_width)):
+            if width is not None and width < self.n:
+                raise RequestError(f"{name}={width} is less than n={self.n}: the best n of them are given")
         _check_float("length_penalty", self.length_penalty, -10.0, 10.0)
         if isinstance(self.priority, bool) or not isinstance(self.priority, int):
             raise RequestError(f"priority={self.priority!r}: must be a whole number")
@@ -105,9 +109,12 @@ class SamplingParams:
             raise RequestError(f"cache_salt={self.cache_salt!r}: must be a string")
         if self.preemption not in (None, "swap", "recompute", "auto"):
             raise RequestError(f"preemption={self.preemption!r}: must be 'swap', 'recompute', 'auto' or None")
-        if self.early_stopping not in (True, False, "never"):
+        if not isinstance(self.early_stopping, bool) and self.early_stopping != "never":
             raise RequestError(f"early_stopping={self.early_stopping!r}: must be True, False or 'never'")
         if self.beam_width is None:
+            penalty, stopping = (self.length_penalty, 1.0), (self.early_stopping, False)
+            if idle := _differing({"length_penalty": penalty, "early_stopping": stopping}):
+                raise RequestError(f"{idle} without beam_width: that concerns beam searches only")
             return
         excluded = {
             "temperature": (self.temperature if self.temperature >= GREEDY_BELOW else 1.0, 1.0),
@@ -119,10 +126,9 @@ class SamplingParams:
             "logprobs": (self.logprobs, None),
             "stop": (self.stop or None, None),
         }
-        clashes = [f"{name}={value!r}" for name, (value, plain) in excluded.items() if value != plain]
-        if clashes:
+        if clashes := _differing(excluded):
             raise RequestError(
-                f"beam_width={self.beam_width} excludes {', '.join(clashes)}: a beam search is greedy; "
+                f"beam_width={self.beam_width} excludes {clashes}: a beam search is greedy; "
                 "valid beside it: temperature=0, n, max_tokens, length_penalty, early_stopping, "
                 "stop_token_ids, ignore_eos"
             )
@@ -148,6 +154,11 @@ def _check_int(name: str, value: Any, least: int, *, none: bool = False) -> None
         return
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise RequestError(f"{name}={value!r}: must be a whole number, {least} or more{' (or None)' * none}")
+
+
+def _differing(options: Mapping[str, tuple[Any, Any]]) -> str:
+    """Which options, name -> (value, default), are not left alone."""
+    return ", ".join(f"{name}={value!r}" for name, (value, plain) in options.items() if value != plain)
 
 
 def _tuple(name: str, values: Any) -> tuple[Any, ...]:

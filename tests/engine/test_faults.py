@@ -11,11 +11,11 @@ from driving import contents
 
 import pagedviz as pv
 from pagedviz.errors import PolicyError
-from pagedviz.events import BlockEvicted, PrefixHit, RequestPreempted, SwappedIn, SwappedOut
+from pagedviz.events import BlockEvicted, PrefixHit, PrefixMissed, RequestPreempted, SwappedIn, SwappedOut
 
 OPTIONS = {
     "block_size": 4,
-    "num_device_blocks": 24,
+    "num_device_blocks": 23,
     "num_host_blocks": 12,
     "max_num_batched_tokens": 24,
     "max_num_seqs": 9,
@@ -226,3 +226,30 @@ def test_all_may_be_aborted_after_any_step(byte_engine, when):
     engine.audit()
     assert engine._core.manager.device.pool.num_free == OPTIONS["num_device_blocks"]
     assert engine._core.manager.host.pool.num_free == OPTIONS["num_host_blocks"]
+
+
+def test_what_a_failed_step_evicted_has_one_step_number(watched, make_prompt, monkeypatch):
+    """Its events come with the number of the step before it, and so do the reasons that refer to them."""
+    engine, _ = watched(num_device_blocks=6)
+    batches = []
+    engine.subscribe(batches.append)
+    first, params = make_prompt(17), {"max_tokens": 1, "temperature": 0.0}
+    engine.generate([first], **params)
+
+    def fails(batch):
+        raise RuntimeError("no kernel")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine._core.runner, "run", fails)
+        engine.add_request(make_prompt(17, 1), **params)
+        with pytest.raises(RuntimeError, match="no kernel"):
+            engine.step()
+    told = [(batch.step, event) for batch in batches for event in batch.events]
+    evicted = {event.hash: step for step, event in told if isinstance(event, BlockEvicted)}
+    assert set(evicted.values()) == {1}
+    while engine.has_unfinished_requests():
+        engine.step()
+    del batches[:]
+    engine.generate([first], **params)
+    (missed,) = [event for batch in batches for event in batch.events if isinstance(event, PrefixMissed)]
+    assert missed.reason == "evicted at step 1 by lru"

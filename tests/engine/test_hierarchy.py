@@ -8,9 +8,7 @@ from driving import COUNT, GREEDY, PROMPTS, SIZE, drive, of, same
 
 import pagedviz as pv
 from pagedviz.engine.victims import VICTIMS
-from pagedviz.events import (
-    RequestPreempted,
-)
+from pagedviz.events import BlockAllocated, BlockCached, BlockEvicted, RequestPreempted, RequestScheduled
 from pagedviz.memory import PLACEMENTS, POLICIES
 
 LIVE = sorted(name for name, policy in POLICIES.items() if policy.live)
@@ -136,3 +134,48 @@ def test_twenty_requests_all_get_through_a_pool_for_little_more_than_one(
     for i, output in enumerate(outputs):
         assert same(list(output.outputs[0].token_ids), model, make_prompt(20, i), reference)
     assert steps <= 20 * (COUNT + 2), "the oldest gets a token in nearly every step"
+
+
+def test_content_that_two_requests_bring_up_takes_its_blocks_once(watched, make_prompt):
+    engine, events = watched(num_device_blocks=20, num_host_blocks=40, max_num_batched_tokens=64)
+    shared = make_prompt(24)
+    engine.generate([shared], max_tokens=1, temperature=0.0)
+    for seed in range(1, 4):  # push it down
+        engine.generate([make_prompt(60, seed)], max_tokens=1, temperature=0.0)
+    finder = engine._core.manager.finder
+    assert (finder.find(-1, [*shared, 3]).on_device, finder.find(-1, [*shared, 3]).found) == (0, 6)
+    del events[:]
+    ids = [engine.add_request([*shared, token, 9], max_tokens=1, temperature=0.0) for token in (3, 4, 5)]
+    engine.step()
+    engine.audit()
+    assert [event.request for event in of(events, RequestScheduled)] == ids
+    # 6 blocks that all three have, and one for each.
+    assert sum(event.tier == "device" for event in of(events, BlockAllocated)) == 6 + 3
+    assert sum(event.tier == "device" for event in of(events, BlockEvicted)) == 6 + 3
+
+
+WORDS = {
+    "always": {"it goes down to the host tier, as all do"},
+    "never": {"it is given up, as all are"},
+    "reused": {"it is given up: it was never found", "it goes down to the host tier: it was found once"},
+}
+
+
+@pytest.mark.parametrize("placement", PLACEMENTS)
+def test_an_eviction_says_why_its_content_goes_down_or_not(watched, make_prompt, placement):
+    engine, events = watched(num_device_blocks=8, num_host_blocks=40, placement=placement)
+    for prompt in (make_prompt(17), make_prompt(17), make_prompt(29, 1), make_prompt(29, 2)):
+        engine.generate([prompt], max_tokens=1)
+    evicted = [event for event in of(events, BlockEvicted) if event.tier == "device"]
+    assert {event.why.split("; ")[1] for event in evicted} == WORDS[placement]
+    below = {event.hash for event in of(events, BlockCached) if event.tier == "host"}
+    assert {event.hash for event in evicted if "goes down" in event.why} == below
+
+
+def test_a_full_host_tier_is_a_reason_too(watched, make_prompt):
+    engine, events = watched(num_device_blocks=12, num_host_blocks=2)
+    for seed in range(2):
+        engine.generate([make_prompt(41, seed)], max_tokens=1)
+    reasons = [event.why.split("; ")[1] for event in of(events, BlockEvicted) if event.tier == "device"]
+    full, room = "it is given up: the host tier is full", "it goes down to the host tier, as all do"
+    assert reasons == [room, room, *[full] * 7]
