@@ -19,12 +19,10 @@ import ast
 import json
 import random
 import statistics
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-from lab import Lab, Notebook, chromium
+from lab import Lab, Notebook, chromium, overlay
 from playwright.sync_api import sync_playwright
 
 TINY = "from tiny import tiny_engine\nengine = tiny_engine(num_device_blocks=4096)"
@@ -91,14 +89,6 @@ def press(notebook: Notebook, box: dict[str, float]) -> None:
     notebook.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
 
 
-def overlay(version: str, folder: Path) -> str:
-    """A folder with this ipykernel and nothing else."""
-    target = str(folder / f"ipykernel-{version}")
-    command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", target]
-    subprocess.run([*command, f"ipykernel=={version}"], check=True)
-    return target
-
-
 def main() -> None:
     """Measure, and print one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -110,7 +100,7 @@ def main() -> None:
     make = REAL.format(model=options.model) if options.model else TINY
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         folder = Path(name)
-        path = (overlay(options.kernel, folder),) if options.kernel else ()
+        path = (overlay(folder / "kernel", f"ipykernel=={options.kernel}"),) if options.kernel else ()
         browser = chromium(playwright)
         lab = Lab(folder / "lab", path)
         try:

@@ -22,6 +22,7 @@ def _load(name):
 
 
 lab_module = _load("lab")
+_load("looking")
 
 
 def pytest_collection_modifyitems(items):

@@ -1,6 +1,6 @@
-"""A real JupyterLab and a real Chromium, for tests and for measuring. Knows nothing of what is tested.
+"""A real JupyterLab or Notebook 7, and a real Chromium. Knows nothing of what is tested.
 
-Everything that JupyterLab reads or writes of its user's lies in a temporary folder.
+Everything that the server reads or writes of its user's lies in a temporary folder.
 """
 
 from __future__ import annotations
@@ -43,10 +43,19 @@ def chromium(playwright: Playwright) -> Browser:
     return playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
 
 
-class Lab:
-    """A JupyterLab server. ``python_path`` goes in front of its kernels' path."""
+def overlay(folder: Path, *requirements: str, options: tuple[str, ...] = ("--no-deps",)) -> str:
+    """A folder with these packages, to go in front of a Python path; installed if it is not there yet."""
+    if not folder.exists():
+        command = [sys.executable, "-m", "pip", "install", "-q", "--no-warn-conflicts", *options]
+        subprocess.run([*command, "--target", str(folder), *requirements], check=True)
+    return str(folder)
 
-    def __init__(self, folder: Path, python_path: tuple[str, ...] = ()) -> None:
+
+class Lab:
+    """A server of JupyterLab, or of Notebook 7. ``python_path`` goes in front of its and its kernels' path."""
+
+    def __init__(self, folder: Path, python_path: tuple[str, ...] = (), app: str = "jupyterlab") -> None:
+        self.app = app
         self.folder = folder
         self.root = folder / "notebooks"
         self.root.mkdir(parents=True)
@@ -64,12 +73,13 @@ class Lab:
             "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
             "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
             "IPYTHONDIR": str(folder / "ipython"),
+            "JUPYTER_PATH": os.pathsep.join(f"{path}/share/jupyter" for path in python_path),
             "PYTHONPATH": os.pathsep.join([*python_path, str(HERE)]),
             # The model may lie in the user's cache, which the temporary HOME would hide.
             "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache")),
         }
         self.log = folder / "lab.log"
-        command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser"]
+        command = [sys.executable, "-m", app, "--no-browser", "--allow-root", "--expose-app-in-browser"]
         options = [f"--ServerApp.root_dir={self.root}", "--ServerApp.port=0", "--IdentityProvider.token=test"]
         with self.log.open("wb") as log:
             self._server = subprocess.Popen([*command, *options], env=env, stdout=log, stderr=log, cwd=folder)
@@ -83,7 +93,7 @@ class Lab:
                     return str(json.loads(path.read_text())["url"])
             time.sleep(0.05)
         self.close()
-        raise RuntimeError(f"JupyterLab did not start:\n{self.log.read_text()[-4000:]}")
+        raise RuntimeError(f"{self.app} did not start:\n{self.log.read_text()[-4000:]}")
 
     def close(self) -> None:
         """End the server and its kernels."""
@@ -105,13 +115,14 @@ class Lab:
             nbformat.write(book, path)
         page = browser.new_page(viewport={"width": 1500, "height": 1100})
         page.set_default_timeout(_MS)
-        notebook = Notebook(page, f"{self.url}lab/workspaces/{name}/tree/{name}.ipynb?token=test&reset")
+        at = {"jupyterlab": f"lab/workspaces/{name}/tree", "notebook": "notebooks"}[self.app]
+        notebook = Notebook(page, f"{self.url}{at}/{name}.ipynb?token=test&reset")
         notebook.use_theme(theme)
         return notebook
 
 
 class Notebook:
-    """An open notebook. ``problems`` collects what the page complains of."""
+    """A notebook that is open in JupyterLab or Notebook 7. ``problems`` collects what the page complains of."""
 
     def __init__(self, page: Page, url: str) -> None:
         self.page = page
@@ -189,6 +200,19 @@ class Notebook:
         """Save, and load the page anew; the kernel goes on meanwhile."""
         self.command("docmanager:save")
         self.page.reload()
+        self.await_ready()
+
+    def restart_kernel(self) -> None:
+        """As from the menu, with the question that comes; return when there is another kernel."""
+        self.page.evaluate(
+            """() => {
+                window.hasRestarted = false;
+                const restart = jupyterapp.commands.execute("notebook:restart-kernel");
+                restart.then(() => { window.hasRestarted = true; });
+            }"""
+        )
+        self.page.locator(".jp-Dialog .jp-mod-accept").click()
+        self.page.wait_for_function("() => window.hasRestarted")
         self.await_ready()
 
     def end_kernel(self) -> None:
