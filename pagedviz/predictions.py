@@ -54,13 +54,16 @@ class Upcoming(msgspec.Struct, frozen=True):
 
 
 ANSWERS = {
+    "BlockEvicted": ("block",),
+    "BlockCopied": ("block", "sequence", "request"),
     "RequestPreempted": ("request", "sequence", "block"),
     "SwappedOut": ("block", "request", "sequence"),
     "SwappedIn": ("block", "request", "sequence"),
-    "BlockEvicted": ("block",),
-    "BlockCopied": ("block", "sequence", "request"),
 }
-"""For each kind, what can be guessed of it. A preempted request is also guessed by one of its blocks."""
+"""For each kind, what can be guessed of it; decisions come before what follows from them.
+
+A preempted request is also guessed by one of its blocks.
+"""
 
 
 class Predictions:
@@ -139,9 +142,11 @@ class Predictions:
         events = [(batch.step, event) for batch in batches for event in batch.events]
         why_preempted = {event.request: event.reason for _, event in events if isinstance(event, RequestPreempted)}
         found: Prediction | None = None
-        for step, event in events:
+        order = list(ANSWERS)
+        decisions = [item for item in events if _is_decision(item[1])]
+        for step, event in sorted(decisions, key=lambda item: order.index(type(item[1]).__name__)):
             kind = type(event).__name__
-            if _term(guess) not in ANSWERS.get(kind, ()):
+            if _term(guess) not in ANSWERS[kind]:
                 continue
             picks = tuple(dict.fromkeys(_in_terms(self._picks(event), guess)))
             why = _why(event, why_preempted)
@@ -166,10 +171,8 @@ class Predictions:
             case BlockCopied():
                 yield Pick(event.source, event.tier, event.sequence, self._requests.get(event.sequence))
             case SwappedOut() | SwappedIn():
-                source, target = ("device", "host") if isinstance(event, SwappedOut) else ("host", "device")
-                for pair in event.pairs:
-                    yield Pick(pair[0], source)
-                    yield Pick(pair[1], target)
+                source = "device" if isinstance(event, SwappedOut) else "host"
+                yield from (Pick(block, source) for block, _ in event.pairs)
                 yield from self._of_request(event.request)
             case RequestPreempted():
                 yield from self._of_request(event.request)
@@ -183,6 +186,11 @@ class Predictions:
             for sequence, of in self._requests.items():
                 if of == request:
                     yield Pick(sequence=sequence, request=request)
+
+
+def _is_decision(event: AnyEvent) -> bool:
+    """Not so a swap of what is being evicted: that it goes down follows from the eviction."""
+    return type(event).__name__ in ANSWERS and not (isinstance(event, SwappedOut) and not event.request)
 
 
 def _term(pick: Pick) -> str:
@@ -211,7 +219,7 @@ def _why(event: AnyEvent, why_preempted: Mapping[str, str]) -> str:
         case BlockCopied():
             return f"sequence {event.sequence} was about to write into block {event.source}, which it shared"
         case SwappedOut():
-            return why_preempted.get(event.request, "evicted blocks keep their content in the host tier")
+            return why_preempted.get(event.request, "")
         case SwappedIn():
             return f"request {event.request} goes on, and its content was in the host tier"
         case _:

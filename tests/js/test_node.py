@@ -190,6 +190,7 @@ def test_the_rest_of_the_browsers_logic(tmp_path, streams):
         "cells.test.mjs",
         "memory.test.mjs",
         "travel.test.mjs",
+        "layout.test.mjs",
         "vocabulary.test.mjs",
     )
     run_node(*tests, PAGEDVIZ_CASES=tmp_path)

@@ -1,6 +1,6 @@
 /** Explain this step: what happened in the step that is looked at, and why, in plain sentences sorted by what they are about. */
 import { h, panel, setText } from "./dom.js";
-import { describe, letterOf, list, plural, range, tierName, tokenText } from "./describe.js";
+import { describe, letterOf, list, plural, range, reasonText, tierName, tokenText } from "./describe.js";
 import { labels, say } from "./vocabulary.js";
 
 const MAX_SENTENCES = 12;
@@ -26,7 +26,7 @@ const TOGETHER = {
     (e) => `${e.sequence}/${e.reason}`,
     (events, { block_size: size }) => {
       const [first, last] = [events[0], events.at(-1)];
-      return `${letterOf(first.sequence)} got ${blocksText(events.map(({ block }) => block))} for positions ${range(first.logical * size, (last.logical - first.logical + 1) * size)} (${labels[first.reason] ?? first.reason.replaceAll("_", " ")}).`;
+      return `${letterOf(first.sequence)} got ${blocksText(events.map(({ block }) => block))} for positions ${range(first.logical * size, (last.logical - first.logical + 1) * size)} (${reasonText(first.reason)}).`;
     },
   ],
   BlockReleased: [(e) => e.sequence, (events) => `${letterOf(events[0].sequence)} let go of ${blocksText(events.map(({ block }) => block))}.`],

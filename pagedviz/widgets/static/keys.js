@@ -10,12 +10,13 @@ const HELP = {
   "Home, End": "first step, live",
   "1 – 6": "how blocks are coloured",
   "arrows in a map or list": "from block to block, from row to row; Enter pins, Escape lets go",
+  "+ − 0": "in a map: zoom in, zoom out, fit",
   "?": "this help",
 };
 
 /** A control that has a use of its own for a key. */
-const takes = (target, key) => {
-  if (target.matches("input[type=range]")) return false;
+const takes = (target, key, movesInTime) => {
+  if (target.matches("input[type=range]") || (movesInTime && target.matches("select"))) return false;
   if (target.matches("input, select, textarea")) return true;
   return target.matches("button, [role=button], summary, a") && (key === " " || key === "Enter");
 };
@@ -52,8 +53,9 @@ export function createKeys(root, store, scrubber) {
     // Keys pressed in here are ours: JupyterLab must not take them for its commands.
     event.stopPropagation();
     const { key, target } = event;
-    if (event.ctrlKey || event.metaKey || event.altKey || takes(target, key)) return;
-    const action = ACTIONS[event.shiftKey && key.startsWith("Arrow") ? `Shift+${key}` : key];
+    const movesInTime = event.shiftKey && key.startsWith("Arrow");
+    if (event.ctrlKey || event.metaKey || event.altKey || takes(target, key, movesInTime)) return;
+    const action = ACTIONS[movesInTime ? `Shift+${key}` : key];
     if (!action) return;
     event.preventDefault();
     action();

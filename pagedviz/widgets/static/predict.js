@@ -142,7 +142,7 @@ export function createPredict(store) {
     attr(on, "title", say("Stop before each eviction, copy-on-write, swap and preemption, and let me say what I expect"));
     on.hidden = isLive() && status.predicting === undefined;
     if (isLive()) {
-      asked = status.upcoming ?? null;
+      asked = status.upcoming && { ...status.upcoming, kinds: BEFORE.filter((kind) => status.upcoming.kinds.includes(kind)) };
       if (waiting && run.lastStep >= waiting.step) {
         tell(waiting.step);
         waiting = null;

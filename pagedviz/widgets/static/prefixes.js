@@ -6,11 +6,18 @@
 /** @typedef {{parent: string, logical: number, text: string, hits: number[]}} Content `hits`: in which steps */
 
 export class Prefixes {
-  constructor() {
+  constructor(state) {
     /** By hash; of the first layer group, which stands for all. @type {Map<string, Content>} */
     this.byHash = new Map();
     /** What was evicted when. @type {[number, string][]} */
     this.evictions = [];
+    // Of what a trace begins with, the holders know the text.
+    for (const { id, tables } of state.sequences.values()) {
+      for (const [logical, [tier, block]] of (tables.get(0) ?? []).entries()) {
+        const { hash } = state.blocks.get(tier)?.get(block) ?? {};
+        if (hash) this.#filled(state, { hash, group: 0, sequence: id, logical });
+      }
+    }
   }
 
   /** Look at an event before it is applied. */

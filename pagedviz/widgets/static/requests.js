@@ -59,14 +59,14 @@ export function createRequests(store, tooltip) {
     textOf: (lane) => describeRequest(store.state, store.run.lanes, lane.dataset.request),
   });
 
-  function draw({ run: { lanes }, state }) {
+  function draw({ run: { lanes, firstStep }, state }) {
     const all = [...state.requests.values()];
     const open = all.filter(({ status }) => status !== "finished").slice(0, MAX_LANES);
     const ended = all.filter(({ status }) => status === "finished");
     const wanted = [...open, ...ended.reverse().slice(0, MAX_LANES - open.length)];
-    const from = Math.max(0, state.step - STEPS + 1);
+    const from = Math.max(firstStep, state.step - STEPS + 1);
     arrange(rows, byName, wanted.map(({ name }) => name), (_, at) => createLane(wanted[at]));
-    for (const request of wanted) byName.get(request.name).draw(request, lanes.byRequest.get(request.name) ?? [], from, Math.max(state.step, STEPS - 1), state.step);
+    for (const request of wanted) byName.get(request.name).draw(request, lanes.byRequest.get(request.name) ?? [], from, Math.max(state.step, from + STEPS - 1), state.step);
     keepReachable(rows, ".pv-lane");
     setText(more, all.length > wanted.length ? say`and ${all.length - wanted.length} more requests` : "");
     setText(view.note, all.length ? `steps ${range(from, state.step - from + 1)}` : say("No request yet."));

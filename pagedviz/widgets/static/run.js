@@ -33,7 +33,6 @@ export class Run {
     this.parsed = new Map();
     /** What a sentence must know of an event's moment, by the event's number. */
     this.contexts = new Map();
-    this.prefixes = new Prefixes();
   }
 
   get header() {
@@ -65,6 +64,7 @@ export class Run {
       this.history.end(this.state);
       this.keyframes = new Keyframes(this.state);
       this.lanes = new Lanes(this.state);
+      this.prefixes = new Prefixes(this.state);
     }
     for (const batch of batches) this.applyBatch(batch);
     if (this.decoder.error) throw this.decoder.error;
