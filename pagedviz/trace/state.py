@@ -78,7 +78,7 @@ class Eviction(msgspec.Struct, frozen=True, gc=False):
 
 
 class Counters(msgspec.Struct):
-    """How often what happened since the engine began; a trace from the middle of a run starts with what was before it.
+    """How often what happened since the engine began; a trace from the middle of a run starts with what was before.
 
     ``hit_tokens`` and ``missed_tokens`` count what new requests looked for in the prefix cache; what a request
     finds again after its preemption is no hit. ``lost_tokens`` are those whose K and V preemptions gave up.
