@@ -157,8 +157,10 @@ class Tier:
         for key in keys:
             self._lost[key] = how
         # The oldest come first, but for content that was lost more than once.
-        for key in list(islice(self._lost, max(0, len(self._lost) - 4 * self.pool.num_blocks))):
-            del self._lost[key]
+        if len(self._lost) > 4 * self.pool.num_blocks:
+            # Many at a time: what is gone from a dict's front is walked over by whoever looks for the next one.
+            for key in list(islice(self._lost, self.pool.num_blocks)):
+                del self._lost[key]
 
     def clear(self) -> int:
         """Free all idle blocks and forget all names, without an event for each; returns how many were freed."""
