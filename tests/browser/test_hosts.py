@@ -32,6 +32,8 @@ MS = 120_000
 MAKE = "import pagedviz as pv\nfrom hosted import make, told\nsession = make()\ndashboard = pv.Dashboard(session)"
 START = "started = session.start()"
 GONE = "the kernel has gone"
+OWN_PROBLEMS = {"Cannot read properties of undefined (reading 'schema')"}
+"""What Notebook 7.6 complains of whenever it is loaded, also without a widget."""
 expect.set_options(timeout=MS)
 
 
@@ -117,7 +119,7 @@ def check_jupyter(notebook):
 
 @pytest.fixture
 def open_in(browser, tmp_path):
-    """Opens the run in a host, and closes it at the end; its page had no error."""
+    """Opens the run in a host, and closes it at the end; its page had no error of ours."""
     opened = []
 
     def make(app, python_path):
@@ -133,7 +135,7 @@ def open_in(browser, tmp_path):
         notebook.end_kernel()
         notebook.page.close()
     lab.close()
-    assert notebook is None or notebook.problems == []
+    assert notebook is None or set(notebook.problems) <= (OWN_PROBLEMS if lab.app == "notebook" else set())
 
 
 @pytest.mark.parametrize("version", ["7.4.0", "7.3.0", "6.31.0"])
