@@ -63,13 +63,12 @@ def measure(notebook: Notebook, clicks: int) -> tuple[list[float], list[float], 
     notebook.run_all()
     notebook.await_state("running", step=10)
     notebook.page.evaluate(WATCH)
-    pause, resume = (notebook.page.get_by_test_id(name).bounding_box() for name in ("pause", "resume"))
     moment = random.Random(0)  # clicks must not fall into step with the model
     for _ in range(clicks):
         notebook.page.wait_for_timeout(300 + moment.random() * 300)
-        press(notebook, pause)
+        notebook.press("pause")
         notebook.await_state("paused")
-        press(notebook, resume)
+        notebook.press("resume")
         notebook.await_state("running")
     notebook.press("stop")
     notebook.await_state("stopped")
@@ -82,11 +81,6 @@ def measure(notebook: Notebook, clicks: int) -> tuple[list[float], list[float], 
         [at - began for began, at in zip(clicked, answered, strict=True)],
         step,
     )
-
-
-def press(notebook: Notebook, box: dict[str, float]) -> None:
-    """A real click of the mouse, without Playwright's waiting for the page to stand still."""
-    notebook.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
 
 
 def main() -> None:
