@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -33,6 +34,8 @@ from . import streams as plain
 HERE = Path(__file__).parent
 GOLDEN = HERE.parent / "golden" / "tiny_run.pvtrace"
 NODE = shutil.which("node")
+TIMES = 12 if os.environ.get("PAGEDVIZ_NIGHTLY") else 1
+"""How many times as many random streams as usual: in the nightly setting they are thousands."""
 
 pytestmark = pytest.mark.skipif(NODE is None, reason="node is not installed")
 
@@ -101,14 +104,14 @@ def spoil(batches: list[Batch], dice: random.Random) -> list[Batch]:
 
 
 def test_both_reducers_agree_after_every_batch(tmp_path):
-    for seed in range(40):
+    for seed in range(40 * TIMES):
         batches = list(plain.batches(seed, 60, groups=1 + seed % 2))
         assert not write_case(tmp_path, f"sound-{seed}", State(4, {"device": 24}), batches, is_sound=True)
     run_node("reducer.test.mjs", PAGEDVIZ_CASES=tmp_path)
 
 
 def test_both_reducers_agree_from_a_keyframe_on(tmp_path):
-    for seed in range(10):
+    for seed in range(10 * TIMES):
         batches = list(plain.batches(seed, 60))
         start = State(4, {"device": 24})
         for batch in batches[:40]:
@@ -119,7 +122,7 @@ def test_both_reducers_agree_from_a_keyframe_on(tmp_path):
 
 def test_both_reducers_refuse_the_same_event(tmp_path):
     refused = 0
-    for seed in range(120):
+    for seed in range(120 * TIMES):
         spoiled = spoil(list(plain.batches(seed, 40, groups=1 + seed % 2)), random.Random(seed))
         refused += write_case(tmp_path, f"spoiled-{seed}", State(4, {"device": 24}), spoiled, is_sound=False)
     assert refused > 20
@@ -128,7 +131,7 @@ def test_both_reducers_refuse_the_same_event(tmp_path):
 
 def test_both_reducers_agree_on_caching_swapping_and_beams(tmp_path, streams):
     seen = set()
-    for seed in range(24):
+    for seed in range(24 * TIMES):
         toy = streams.random_run(seed, groups=1 + seed % 2)
         assert not write_case(tmp_path, f"memory-{seed}", streams.start_of(toy), toy.batches, is_sound=True)
         seen |= {type(event) for batch in toy.batches for event in batch.events}
@@ -138,7 +141,7 @@ def test_both_reducers_agree_on_caching_swapping_and_beams(tmp_path, streams):
 
 def test_both_reducers_refuse_the_same_event_about_the_cache_and_the_tiers(tmp_path, streams):
     refused = 0
-    for seed in range(120):
+    for seed in range(120 * TIMES):
         toy = streams.random_run(seed, groups=1 + seed % 2)
         spoiled = spoil(toy.batches, random.Random(seed))
         refused += write_case(tmp_path, f"spoiled-{seed}", streams.start_of(toy), spoiled, is_sound=False)
@@ -157,7 +160,7 @@ def test_both_reducers_agree_on_the_golden_run(tmp_path):
 
 def test_both_twins_say_what_every_request_did_when(tmp_path, streams):
     seen = set()
-    for seed in range(24):
+    for seed in range(24 * TIMES):
         toy = streams.random_run(seed, groups=1 + seed % 2)
         start = streams.start_of(toy)
         half = len(toy.batches) // 2 if seed % 3 == 0 else 0

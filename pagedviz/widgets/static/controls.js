@@ -1,5 +1,5 @@
 /** Pause, Step, Resume, Stop, and the line that says how the run is. */
-import { attr, h, setText } from "./dom.js";
+import { attr, h, setText, focusedIn } from "./dom.js";
 import { rateText } from "./counters.js";
 import { THEME } from "./theme.js";
 import { labels } from "./vocabulary.js";
@@ -51,13 +51,13 @@ export function createControls(store) {
     group.hidden = feed.status ? !feed.status.live : false;
     // While a command is on its way the run is taken to be where the person sent it.
     const state = { pause: "paused", resume: "running", stop: "stopped" }[feed.pending?.cmd] ?? feed.status?.state;
-    const hadFocus = buttons.includes(document.activeElement);
+    const hadFocus = buttons.includes(focusedIn(group));
     Object.values(COMMANDS).forEach(([, , states], i) => {
       buttons[i].disabled = !states.includes(state);
     });
     setText(resumeLabel, state === "ready" ? "Start" : COMMANDS.resume[0]);
     // A button that goes dead must not take the keyboard with it: Pause hands over to Step, Resume to Pause.
-    if (hadFocus && document.activeElement?.disabled !== false) buttons.find((button) => !button.disabled)?.focus();
+    if (hadFocus && focusedIn(group)?.disabled !== false) buttons.find((button) => !button.disabled)?.focus();
   }
   return { root, status, draw };
 }

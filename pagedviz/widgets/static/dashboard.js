@@ -5,7 +5,7 @@ import { createBreaks } from "./breaks.js";
 import { createCaption } from "./caption.js";
 import { createControls } from "./controls.js";
 import { createCounters } from "./counters.js";
-import { Tooltip, attr, h, isDark, readPalette, toggle } from "./dom.js";
+import { Tooltip, attr, h, isDark, readPalette, toggle, focusedIn } from "./dom.js";
 import { createEvents } from "./events.js";
 import { createExplain } from "./explain.js";
 import { createKeys } from "./keys.js";
@@ -86,7 +86,7 @@ export function mount(element, port, { panels: wanted = [] } = {}) {
   const onWords = ({ detail }) => {
     speak(detail);
     const { root, end } = view;
-    const hadFocus = root.contains(document.activeElement);
+    const hadFocus = root.contains(focusedIn(root));
     view = createView(store, predict, wanted);
     end();
     root.replaceWith(view.root);

@@ -117,6 +117,9 @@ export function readPalette(root) {
   return palette;
 }
 
+/** What has the keyboard, also where a host keeps widgets in a shadow tree, as marimo does. */
+export const focusedIn = (element) => element.getRootNode().activeElement;
+
 /** One tooltip for the whole dashboard. */
 export class Tooltip {
   constructor(root) {

@@ -1,5 +1,5 @@
 /** The prefix tree: who shares the beginning of whose text, what the cache keeps of it, how often it was found, what was just evicted. */
-import { badge, h, keepReachable, legendItem, panel, pointing, setLegend, setText } from "./dom.js";
+import { badge, h, keepReachable, legendItem, panel, pointing, setLegend, setText, focusedIn } from "./dom.js";
 import { blockName, letterOf, plural, range, tierName, visible } from "./describe.js";
 import { treesOf } from "./prefixes.js";
 import { THEME } from "./theme.js";
@@ -55,7 +55,7 @@ export function createPrefixTree(store, tooltip) {
   function draw({ run: { prefixes }, state }) {
     const all = flatten(treesOf(prefixes, state, THEME.copied_steps));
     nodes = all.slice(0, MAX_NODES);
-    const focused = rows.contains(document.activeElement) ? document.activeElement.dataset.node : null;
+    const focused = rows.contains(focusedIn(rows)) ? focusedIn(rows).dataset.node : null;
     rows.replaceChildren(...nodes.map((node, at) => makeRow(node, at, prefixes)));
     keepReachable(rows, ".pv-node");
     if (focused !== null) rows.children[Math.min(Number(focused), nodes.length - 1)]?.focus();
