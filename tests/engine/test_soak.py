@@ -23,7 +23,13 @@ POOL = {
     "max_num_batched_tokens": 40,
     "max_num_seqs": 12,
 }
-LOTS = {"block_size": 4, "num_device_blocks": 8000, "prefix_caching": False, "max_num_seqs": 64}
+LOTS = {
+    "block_size": 4,
+    "num_device_blocks": 8000,
+    "num_host_blocks": 1,
+    "prefix_caching": False,
+    "max_num_seqs": 64,
+}
 
 
 def make_requests(rng):
