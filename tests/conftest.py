@@ -2,6 +2,7 @@
 
 import functools
 import importlib.util
+import signal
 import sys
 from pathlib import Path
 
@@ -11,6 +12,12 @@ import transformers
 
 import pagedviz as pv
 from pagedviz.models import load
+
+
+def pytest_configure():
+    """A shell starts background jobs with Ctrl-C ignored; tests send it, and want what Python makes of it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser):

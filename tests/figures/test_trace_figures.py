@@ -43,8 +43,11 @@ def test_fragmentation_is_what_every_state_says(request, which, tier):
     figure = fragmentation(trace, tier)
     for key, line in zip(("used", "reserved", "internal", "external", "cached", "free"), figure.data, strict=True):
         for step, share in zip(line.x, line.y, strict=True):
-            use = trace.state_at(step).memory(tier)
-            assert share == pytest.approx(100 * getattr(use, key) / use.total)
+            state = trace.state_at(step)
+            use, waste = state.memory(tier), state.waste(tier)
+            parts = {**waste._asdict(), "cached": use.cached, "free": use.free}
+            assert share == pytest.approx(100 * parts[key] / use.total)
+    assert any(figure.data[1].y), "something is reserved"
     assert {round(sum(shares), 9) for shares in zip(*(line.y for line in figure.data), strict=True)} == {100}
 
 
