@@ -101,7 +101,7 @@ class Lanes:
         """The batch is in the state."""
         # What comes between two steps is for the next one.
         first = batch.step if batch.step > self._step else batch.step + 1
-        for name in self._named.keys() | self._doing.keys():
+        for name in {**self._named, **self._doing}:
             status = state.requests[name].status
             does = self._doing.get(name)
             if does is not None:
