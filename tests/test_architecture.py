@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "engine": {"_version", "attention", "errors", "events", "memory", "models"},
     "trace": {"errors", "events"},
     "figures": {"errors", "events", "trace"},
-    "lab": {"errors", "events", "memory", "trace"},
+    "lab": {"_version", "errors", "events", "memory", "trace"},
     "stepper": {"errors"},
     "breakpoints": {"errors", "events"},
     "predictions": {"errors", "events"},
