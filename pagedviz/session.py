@@ -288,6 +288,7 @@ class Session:
                 news.clear()
         finally:
             unwatch()
+        await asyncio.to_thread(self._stepper.await_end)
         self._raise_failure()
         return self
 

@@ -167,8 +167,11 @@ class Stepper:
         self._wait(lambda: not self.alive or (self.state == "paused" and self._looked and not self.moving))
 
     def await_end(self, timeout: float | None = None) -> None:
-        """Return when there is no thread, or after ``timeout`` seconds."""
+        """Return when there is no thread and the listeners know it, or after ``timeout`` seconds."""
         self._wait(lambda: not self.alive, timeout)
+        if not self.alive:
+            with self.turn():  # in which they are called
+                pass
 
     def watch(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` from now on; returns the function that ends it."""

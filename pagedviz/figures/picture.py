@@ -54,6 +54,7 @@ def picture(state: State, info: EngineInfo, history: Points[MemoryPoint] | None 
         height=height,
         style="max-width:100%;height:auto",
         role="img",
+        data_pagedviz="picture",  # by this the live dashboard's style sheet knows it
         aria_label=words.plain(summary(state, info), 400),
         font_family=_FONT,
         font_size=12,

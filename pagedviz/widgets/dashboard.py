@@ -14,12 +14,11 @@ import anywidget
 import traitlets
 
 from pagedviz.errors import ConfigError
-from pagedviz.figures.picture import picture
-from pagedviz.figures.summary import summary
-from pagedviz.trace import Trace, last_step_in_use, memory_history
+from pagedviz.trace import Trace
 from pagedviz.widgets.bundle import bundle, stylesheet
 from pagedviz.widgets.feed import Feed, SavedFeed
 from pagedviz.widgets.kernels import let_clicks_in
+from pagedviz.widgets.saved_view import SavedView, kept
 from pagedviz.widgets.stream import Stream
 
 _OPTIONS = ("layout", "panels")
@@ -35,8 +34,6 @@ PANELS = (
     "table",
 )
 """The panels of a dashboard, by the names that ``static/dashboard.js`` has for them."""
-_MOST_EVENTS_FOR_HISTORY = 200_000
-"""A longer run is shown without its timeline in the saved picture: nobody waits seconds for a spare view."""
 
 
 class Dashboard(anywidget.AnyWidget):  # type: ignore[misc]  # traitlets has no types
@@ -61,6 +58,7 @@ class Dashboard(anywidget.AnyWidget):  # type: ignore[misc]  # traitlets has no 
     _esm = bundle()
     _css = stylesheet()
     _stream: Stream | None = None
+    _saved: SavedView | None = None
 
     def __init__(self, source: Feed | Trace, **options: Any) -> None:
         for name in options:
@@ -72,7 +70,9 @@ class Dashboard(anywidget.AnyWidget):  # type: ignore[misc]  # traitlets has no 
             raise ConfigError(f"Dashboard shows a Session or a Trace, not a {type(source).__name__}")
         self._feed: Feed = source
         super().__init__(_panels=_checked(options.pop("panels", self._shows)), **options)
-        self._stream = Stream(self._feed, self.send)
+        # The stream listens first: views have the end of a run before its picture is drawn.
+        self._stream = Stream(self._feed, self.send, look=self._look)
+        self._saved = SavedView(self._feed)
         let_clicks_in(self)
 
     def _handle_custom_msg(self, content: object, buffers: object) -> None:
@@ -80,25 +80,35 @@ class Dashboard(anywidget.AnyWidget):  # type: ignore[misc]  # traitlets has no 
             self._stream.receive(content)
         super()._handle_custom_msg(content, buffers)
 
+    def _look(self, step: int | None) -> None:
+        if self._saved is not None:
+            self._saved.look(step)
+
     def close(self) -> None:
         """Take the dashboard away and stop listening."""
         # ipywidgets closes every widget that goes away, also one whose constructor refused its arguments.
-        if self._stream is not None:
-            self._stream.close()
+        for part in (self._stream, self._saved):
+            if part is not None:
+                part.close()
         super().close()
 
     def __repr__(self) -> str:
         return f"<Dashboard of {self._feed.trace.info.model}, {self._feed.status.state}>"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        """The live view, and beside it the picture and the sentence that a saved notebook keeps."""
+        """The live view, and beside it the picture and the sentence for a host that shows no widgets."""
         data, metadata = super()._repr_mimebundle_(**kwargs)
-        trace = self._feed.trace
-        quick = trace.num_events <= _MOST_EVENTS_FOR_HISTORY
-        state = trace.state_at(last_step_in_use(trace) if quick else trace.last_step)
-        data["image/svg+xml"] = picture(state, trace.info, memory_history(trace) if quick else None)
-        data["text/plain"] = summary(state, trace.info)
+        data.update(kept(self._feed.trace))
         return data, metadata
+
+    def _ipython_display_(self, **kwargs: Any) -> None:  # noqa: ARG002 - IPython's signature
+        """The live view, and behind it what a saved notebook keeps."""
+        from IPython.display import display
+
+        data, metadata = super()._repr_mimebundle_()
+        display({**data, "text/plain": repr(self)}, metadata, raw=True)
+        if self._saved is not None:
+            self._saved.show()
 
 
 def _checked(panels: Iterable[str]) -> list[str]:

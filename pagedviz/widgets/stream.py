@@ -28,9 +28,16 @@ _log = logging.getLogger(__name__)
 class Stream:
     """Sends one dashboard what its run has to say. All views of the dashboard hear the same."""
 
-    def __init__(self, feed: Feed, send: Send, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        feed: Feed,
+        send: Send,
+        clock: Callable[[], float] = time.monotonic,
+        look: Callable[[int | None], None] = lambda step: None,  # noqa: ARG005 - nobody wants to know
+    ) -> None:
         self._feed = feed
         self._send = send
+        self._look = look
         self._clock = clock
         self._sent_at = float("-inf")
         # No view has anything before its snapshot, so there is no need to send what was before us.
@@ -55,6 +62,8 @@ class Stream:
                 if view not in self._asking:
                     self._asking.add(view)
                     self._feed.ask(lambda: self._answer(view))
+            case {"cmd": "look", "step": int() | None as step}:
+                self._look(step)
             case {"cmd": "pause" | "step" | "resume" | "stop" as command}:
                 self._feed.command(command)
             case {"cmd": "break" | "guess" as command, **given} if given and given.keys() <= _DETAILS[command]:

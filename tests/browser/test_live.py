@@ -1,7 +1,9 @@
 """A person at the dashboard while a model generates: real JupyterLab, real Chromium, real engine."""
 
 import re
+import xml.etree.ElementTree as ET
 
+import nbformat
 import pytest
 
 ENGINE = """
@@ -203,10 +205,36 @@ def test_the_buttons_act_while_a_cell_waits_for_the_end(notebook_of):
     notebook.page.get_by_text("it is over", exact=True).wait_for()
 
 
-def test_a_saved_notebook_keeps_the_picture(running, lab):
+KEPT = """(title) => {
+    const cells = jupyterapp.shell.currentWidget.content.model.sharedModel.toJSON().cells;
+    const kept = cells.flatMap((cell) => cell.outputs).filter(({ data }) => data?.["image/svg+xml"]);
+    return kept.some(({ data }) => [data["text/plain"]].flat().join("").includes(title));
+}"""
+
+
+def test_a_saved_notebook_keeps_the_picture_of_the_last_view(running, lab):
+    def kept(step):
+        running.page.wait_for_function(KEPT, arg=f"step {step:,}: requests: ")
+        running.command("docmanager:save")
+        (path,) = lab.root.glob("test_a_saved_notebook*.ipynb")
+        outputs = [output for cell in nbformat.read(path, 4).cells for output in cell.outputs]
+        (picture,) = [output.data for output in outputs if "image/svg+xml" in output.get("data", {})]
+        assert f"step {step:,}: requests: " in picture["text/plain"]
+        assert ET.fromstring(picture["image/svg+xml"]).tag.endswith("svg")
+
     running.press("pause")
     running.await_state("paused")
-    running.command("docmanager:save")
+    kept(running.step())
+    assert running.page.locator(".jp-RenderedSVG").is_hidden(), "beside the live view it is not wanted"
 
-    (path,) = lab.root.glob("test_a_saved_notebook*.ipynb")
-    assert "image/svg+xml" in path.read_text()
+    running.page.get_by_test_id("scrubber").first.fill("7")
+    kept(7)
+
+    running.page.get_by_test_id("live").first.click()
+    running.press("stop")
+    running.await_state("stopped")
+    used = int(running.python("pv.trace.last_step_in_use(session.trace)"))
+    kept(used)
+
+    assert running.step() >= used
+    assert running.dashboards().count() == 1

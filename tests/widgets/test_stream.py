@@ -52,6 +52,17 @@ def test_hello_gets_the_whole_trace(run, wire):
     assert Trace.from_bytes(b"".join(buffers)).batches == run.trace.batches
 
 
+def test_a_view_says_which_step_is_looked_at(run, wire, caplog):
+    looked = []
+    stream = Stream(run, wire.send, wire.clock, looked.append)
+    for step in (7, None):
+        stream.receive({"cmd": "look", "step": step})
+    stream.receive({"cmd": "look", "step": "7"})
+
+    assert looked == [7, None]
+    assert "no message of the live protocol" in caplog.text
+
+
 def test_at_most_thirty_messages_a_second_and_no_event_is_lost(run, wire):
     stream = Stream(run, wire.send, wire.clock)
     draw = random.Random(0)

@@ -11,6 +11,8 @@ const COMMAND_AGAIN_AFTER = 2500;
 /** Milliseconds until an unanswered hello is said again, doubled each time: after a page reload JupyterLab may lose messages. */
 const ASK_AGAIN_AFTER = 1000;
 const ASK_AGAIN_AT_MOST_AFTER = 8000;
+/** Milliseconds for which a view stands still before it says where. */
+const LOOK_AFTER = 300;
 
 const bytesOf = (buffer) => new Uint8Array(buffer.buffer ?? buffer, buffer.byteOffset ?? 0, buffer.byteLength);
 
@@ -65,9 +67,17 @@ export class Feed {
     this.port.send(message);
   }
 
+  /** Say which step is looked at (null: the latest), once a person has stood there for a moment. */
+  look(step) {
+    clearTimeout(this.looking);
+    this.looking = setTimeout(() => this.isGone || this.port.send({ cmd: "look", step }), LOOK_AFTER);
+    this.looking.unref?.();
+  }
+
   end() {
     clearTimeout(this.timer);
     clearTimeout(this.asking);
+    clearTimeout(this.looking);
     this.close?.();
   }
 
@@ -120,6 +130,7 @@ export class Feed {
 
   /** There is no kernel any more: what was seen of the run stays, and can be moved around in. */
   #gone() {
+    this.isGone = true;
     this.#answered();
     clearTimeout(this.asking);
     this.#release();

@@ -119,6 +119,7 @@ export class Store {
     const at = step === null || step >= run.lastStep ? null : Math.max(run.firstStep, Math.round(step));
     if (at === this.at) return;
     this.at = at;
+    this.feed.look(at);
     this.touch();
   }
 
