@@ -139,6 +139,13 @@ def test_the_theme_follows_the_browsers(shown):
     shown.page.wait_for_selector(".pagedviz[data-theme=light]")
 
 
+def test_the_keys_work_at_once(shown, trace):
+    shown.page.keyboard.press("ArrowLeft")
+    shown.wait_for_step(trace.last_step - 1)
+    shown.page.keyboard.press("Home")
+    shown.wait_for_step(trace.first_step)
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_dropped_trace_takes_the_place_of_the_run(shown, other, packed):
     data = gzip.compress(other.to_bytes()) if packed else other.to_bytes()

@@ -87,6 +87,27 @@ def test_axe_finds_nothing_serious_in_an_empty_run(browser, dark):  # noqa: F811
     view.page.close()
 
 
+@pytest.mark.parametrize("look", ["light", "dark", "projector"])
+def test_axe_finds_nothing_serious_while_evicted_content_fades(busy, look):
+    busy.do("harness.all()")
+    busy.part("look").select_option(look)
+    busy.part("event-filter").fill("BlockEvicted")
+    busy.page.evaluate(FRAMES)
+    step = int(busy.page.locator(".pv-event .pv-step").last.inner_text())
+    strengths = []
+    for later in range(4):
+        busy.part("scrubber").fill(str(step + later))
+        busy.page.evaluate(FRAMES)
+        fading = busy.page.locator(".pv-node[data-place=evicted]")
+        shown = [
+            fading.nth(i).evaluate("(e) => e.style.getPropertyValue('--pv-left')") for i in range(fading.count())
+        ]
+        strengths.append(max(float(share.rstrip("%")) for share in shown))
+    assert strengths == sorted(strengths, reverse=True)
+    assert strengths[0] > strengths[-1]
+    assert findings(busy) == []
+
+
 def test_axe_finds_nothing_serious_while_one_predicts_and_looks_back(busy):
     busy.do(
         "harness.status = () => ({ state: 'finished', step: harness.step, message: '', live: false, commands: 0 }),"

@@ -195,5 +195,7 @@ def test_the_rest_of_the_browsers_logic(tmp_path, streams):
         "travel.test.mjs",
         "layout.test.mjs",
         "vocabulary.test.mjs",
+        "kinds.test.mjs",
+        "large.test.mjs",
     )
     run_node(*tests, PAGEDVIZ_CASES=tmp_path)

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from . import streams
-from .test_page import CHROMIUM, View, browser, forked_trace  # noqa: F401 - a fixture
+from .test_page import CHROMIUM, FRAMES, View, browser, forked_trace  # noqa: F401 - a fixture
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")]
 
@@ -57,6 +57,17 @@ def test_everything_is_said_in_other_words_and_back(busy):
     busy.part("os-words").click()
     assert busy.part("analogy").count() == 0
     assert busy.page.evaluate(TEXTS) == before
+
+
+def test_tooltips_are_said_in_other_words(busy):
+    busy.part("os-words").click()
+    for selector in ("canvas.pv-map", "canvas.pv-chart", ".pv-chip", ".pv-token", ".pv-lane", ".pv-node"):
+        busy.page.locator(selector).first.focus()
+        busy.page.keyboard.press("End")
+        busy.page.keyboard.press("Home")
+        busy.page.evaluate(FRAMES)
+        assert busy.page.locator(".pv-tooltip").is_visible(), selector
+        assert [text for text in busy.page.evaluate(TEXTS) if OURS.search(text)] == [], selector
 
 
 def test_what_a_person_set_stays(busy):

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from pagedviz.events import Batch, RequestAdded
+from pagedviz.events import KINDS, Batch, RequestAdded
 from pagedviz.events.codec import encode_batch, encode_header, encode_keyframe
 from pagedviz.trace import Trace
 from pagedviz.trace.state import State
@@ -195,15 +195,54 @@ def test_a_click_on_the_timeline_goes_there_and_a_drag_shows_a_part(view):
     assert view.part("timeline-all").is_hidden()
 
 
+def test_a_part_is_shown_with_the_keyboard_and_stays_in_other_words(view):
+    view.page.locator("canvas.pv-chart").focus()
+    press(view, "Home", "ArrowRight", "ArrowRight", "b")
+    assert view.part("timeline-all").is_hidden()
+    press(view, *["ArrowRight"] * 20, "b")
+    assert view.part("timeline-all").is_visible()
+    view.part("os-words").click()
+    view.page.evaluate(FRAMES)
+    assert view.part("timeline-all").is_visible()
+    view.page.locator("canvas.pv-chart").focus()
+    press(view, "Escape")
+    assert view.part("timeline-all").is_hidden()
+
+
 def test_the_python_for_what_is_selected(view, trace):
     view.page.click("[data-panel=table]")
     view.part("scrubber").fill("12")
     view.page.click(".pv-token[data-sequence][data-position='2'] >> nth=0")
     sequence = view.page.get_attribute(".pv-token[data-position='2'] >> nth=0", "data-sequence")
     view.part("copy-python").click()
+    view.page.wait_for_function("document.querySelector('.pv-table [role=status]').textContent")
     code = view.part("table").locator("[role=status]").inner_text()  # this page may not use the clipboard
     assert code == f"trace.state_at(12).sequences[{sequence}].tokens[2]"
     assert isinstance(eval(code, {"trace": trace}), int)
+
+
+def test_what_is_not_there_at_the_step_is_no_python(view, trace):
+    view.page.click("[data-panel=table]")
+    view.page.locator(".pv-lane").first.click()
+    click(view, "first")
+    view.part("copy-python").click()
+    view.page.wait_for_function("document.querySelector('.pv-table [role=status]').textContent")
+    assert view.part("table").locator("[role=status]").inner_text() == f"trace.state_at({trace.first_step})"
+
+
+def test_what_was_copied_is_in_the_clipboard(browser, trace, tmp_path):  # noqa: F811
+    path = tmp_path / "run.html"
+    trace.to_html(path)
+    with browser.new_context(permissions=["clipboard-read", "clipboard-write"]) as context:
+        page = context.new_page()
+        page.goto(path.as_uri())
+        page.locator("[data-panel=table]").click()
+        status = page.locator(".pv-table [role=status]")
+        for name, begin in (("copy-python", "trace.state_at("), ("copy-table", "sequence\trequest\t")):
+            page.get_by_test_id(name).click()
+            status.get_by_text("copied", exact=True).wait_for()
+            assert page.evaluate("navigator.clipboard.readText()").startswith(begin)
+            status.evaluate("(element) => element.replaceChildren()")
 
 
 def test_predicting_a_recorded_run_stops_before_each_decision(view, trace):
@@ -253,11 +292,35 @@ def test_breakpoints_are_asked_of_python(live):
     live.do("harness.batch(0)")
     live.page.get_by_role("button", name="Remove the breakpoint: BlockCopied").click()
     assert live.page.evaluate("harness.sent.at(-1)") == {"cmd": "unbreak", "id": 3}
-    live.page.click(".pv-chip >> nth=0")
-    live.part("break").select_option(label="what is selected")
-    sent = live.page.evaluate("harness.sent.at(-1)")
-    assert sent["cmd"] == "break"
-    assert "sequence" in sent or "block" in sent
+    live.page.evaluate("harness.breaks[0].enabled = false")
+    live.do("harness.batch(0)")
+    assert (
+        live.page.get_by_role("button", name="Remove the breakpoint: BlockCopied").inner_text()
+        == "BlockCopied (off) ×"
+    )
+
+
+def test_a_breakpoint_is_set_on_what_is_selected(live):
+    enabled = "[...document.querySelectorAll('[data-testid=break] option:enabled')].map((option) => option.value)"
+    assert {"block", "sequence"}.isdisjoint(live.page.evaluate(enabled))
+    chip = live.page.locator(".pv-chip").first
+    chip.click()
+    tier, block, sequence = (chip.get_attribute(f"data-{name}") for name in ("tier", "block", "sequence"))
+    live.part("break").select_option(value="block")
+    assert live.page.evaluate("harness.sent.at(-1)") == {"cmd": "break", "tier": tier, "block": int(block)}
+    live.part("break").select_option(value="sequence")
+    assert live.page.evaluate("harness.sent.at(-1)") == {"cmd": "break", "sequence": int(sequence)}
+    live.page.locator(".pv-lane").first.click()
+    live.page.evaluate(FRAMES)
+    assert {"block", "sequence"}.isdisjoint(live.page.evaluate(enabled))
+
+
+@pytest.mark.parametrize("control", ["break", "jump-kind"])
+def test_every_kind_but_the_engines_own_can_be_chosen(live, control):
+    values = f"[...document.querySelectorAll('[data-testid={control}] option')].map((option) => option.value)"
+    offered = " ".join(live.page.evaluate(values))
+    engines = {"StepStarted", "StepFinished", "KernelLaunched"}
+    assert {kind for kind in KINDS if kind in offered} == set(KINDS) - engines
 
 
 def test_predicting_a_live_run_is_asked_of_python(live):
@@ -272,7 +335,12 @@ def test_predicting_a_live_run_is_asked_of_python(live):
     live.page.locator("canvas.pv-map").first.focus()
     live.page.keyboard.press("Home")
     live.page.keyboard.press("Enter")
-    live.page.evaluate("Object.assign(harness.more, {upcoming: null, score: [0, 1]})")
+    live.page.evaluate(
+        "harness.more.score = [0, 0], harness.last = harness.handle,"
+        "harness.handle = (message) => {"
+        "  if (message.cmd === 'guess') Object.assign(harness.more, {upcoming: null, score: [0, 1]});"
+        "  harness.last(message); }, 0"
+    )
     live.part("reveal").click()
     assert live.page.evaluate("harness.sent.slice(-2)") == [
         {"cmd": "guess", "tier": "device", "block": 0},
@@ -280,6 +348,7 @@ def test_predicting_a_live_run_is_asked_of_python(live):
     ]
     live.page.evaluate(FRAMES)
     assert live.part("score").inner_text() == "0 of 1 right"
+    assert live.part("result").inner_text().startswith("Not what you expected."), "as Python says"
 
 
 def one_batch(events: tuple, num_blocks: int = 64) -> bytes:

@@ -19,17 +19,14 @@ const MAX_ARROWS = 64;
 /** So far, in CSS pixels, a pressed mouse moves before it drags. */
 const DRAG_FROM = 4;
 
-/** A paint that took longer, in milliseconds, is followed by as long a rest as three of it: a million blocks must not keep the page busy. */
-const SLOW_PAINT = 30;
-
 const WHOLE = { zoom: 1, x: 0, y: 0 };
 
-/** One tier's canvas. `redraw(isNew)` draws the map again soon. */
+/** One tier's canvas. `redraw` draws the map again soon. */
 function createTierMap(tier, store, tooltip, redraw) {
   const speech = h("span", { class: "pv-speech", "aria-live": "polite" });
   const title = h("p", { class: "pv-note" });
   let layout = null;
-  let lens = WHOLE;
+  let lens = store.kept[tier] ?? WHOLE;
   /** What is seen of the layout through the lens. @type {ReturnType<typeof viewOf>} */
   let view = null;
   let focused = 0;
@@ -38,8 +35,6 @@ function createTierMap(tier, store, tooltip, redraw) {
   /** @type {CellPainter | null} */
   let painter = null;
   let lastPlace = "";
-  let restUntil = 0;
-  let late = 0;
 
   const count = () => store.state?.num_blocks.get(tier) ?? 0;
   const pointOf = (event) => {
@@ -52,9 +47,9 @@ function createTierMap(tier, store, tooltip, redraw) {
   const isSeen = ([x, y]) => x >= 0 && y >= 0 && x * view.ratio < view.width && y * view.ratio < view.height;
 
   const look = (next) => {
-    lens = next;
+    store.kept[tier] = lens = next;
     view = viewOf(layout, lens);
-    redraw(false);
+    redraw();
   };
   /** Zoom about a point of the view in device pixels; without one, about the focused block, or the middle where that is not in view. */
   const zoomBy = (factor, point) => {
@@ -163,21 +158,13 @@ function createTierMap(tier, store, tooltip, redraw) {
     view = viewOf(layout, lens);
     const place = [view.count, view.columns, view.width, view.height, view.step, view.left, view.top, ratio].join();
     const isMoved = place !== lastPlace || painter.palette !== palette;
-    const began = performance.now();
     if (isMoved) {
       lastPlace = place;
       // Cells are drawn in the canvas's own pixels.
       if (canvas.width !== view.width || canvas.height !== view.height || canvas.style.width !== `${view.width / ratio}px`) fit(canvas, view.width / ratio, view.height / ratio, ratio).resetTransform();
       painter = new CellPainter(view, palette, (...size) => context.createImageData(...size));
     }
-    if (isMoved || (isNew && began >= restUntil)) {
-      painter.draw(state, tier, store.mode);
-      const took = performance.now() - began;
-      restUntil = took > SLOW_PAINT ? began + 4 * took : 0;
-    } else if (isNew) {
-      clearTimeout(late);
-      late = setTimeout(redraw, restUntil - began, true);
-    }
+    if (isMoved || isNew) painter.draw(state, tier, store.mode);
     painter.show(context, state, tier, store.mode);
     outline(context, links, palette);
     const { cached } = useOf(state, tier);
@@ -293,23 +280,19 @@ export function createBlockMap(store, tooltip) {
   const arrows = h("canvas", { class: "pv-arrows", "aria-hidden": "true" });
   /** @type {Map<string, ReturnType<typeof createTierMap>>} */
   const maps = new Map();
-  /** What was drawn last; what is to be drawn next by the map itself. */
   let last = null;
   let frame = 0;
-  let isNewer = false;
 
-  /** Draw again what only this panel must: it was moved or zoomed, or its cells came too fast. */
-  function redraw(isNew) {
-    isNewer ||= isNew;
+  /** Draw again what only this panel must: it was moved or zoomed. */
+  function redraw() {
     frame ||= requestAnimationFrame(() => {
       frame = 0;
-      if (store.state && view.root.isConnected) draw({ ...last, isNew: isNewer, state: store.state, links: store.links });
+      if (store.state && view.root.isConnected) draw({ ...last, isNew: last.state.seq !== store.state.seq, state: store.state, links: store.links });
     });
   }
 
   function draw(scene) {
-    last = { ...scene, isNew: scene.isNew || isNewer };
-    isNewer = false;
+    last = scene;
     const { state, links } = scene;
     const { mode } = store;
     select.value = mode;
@@ -322,7 +305,7 @@ export function createBlockMap(store, tooltip) {
     }
     const width = view.body.clientWidth - 16;
     if (width < 16) return;
-    for (const map of maps.values()) map.draw({ ...last, width });
+    for (const map of maps.values()) map.draw({ ...scene, width });
     attr(view.root, "data-arrows", drawArrows(arrows, maps, scene));
     const place = scene.engine?.simulated ? `${labels.tiers.device} (${labels.simulated})` : labels.tiers.device;
     setText(view.note, say`${place}, ${(state.num_blocks.get("device") ?? 0).toLocaleString("en")} blocks of ${state.block_size} slots`);

@@ -1,24 +1,23 @@
 /** Breakpoints of a live session: where the engine is to stop. The list and what stops are Python's; here they are asked for and shown. */
-import { attr, h, setText } from "./dom.js";
-import { THEME } from "./theme.js";
+import { h, setText } from "./dom.js";
+import { BEFORE, kindName, kindOptions } from "./kinds.js";
+import { pickOf } from "./store.js";
 import { say } from "./vocabulary.js";
 
-/** What the engine can stop before, because a step can be planned without being run. */
-export const BEFORE = ["BlockEvicted", "BlockCopied", "RequestPreempted", "SwappedOut", "SwappedIn"];
-
 export function createBreaks(store) {
-  const nameOf = (kind) => say(THEME.kinds[kind] ?? kind);
+  /** What is selected, as a breakpoint can wait for it. */
+  const touched = () => ({ block: pickOf(store.state, store.pinned), sequence: store.pinned });
+  const pinned = ["block", "sequence"].map((name) => h("option", { value: name }, say`the selected ${say(name)}`));
   const select = h("select", { class: "pv-select", "aria-label": "Stop the engine at", "data-testid": "break" },
     h("option", { value: "" }, "break on …"),
-    h("optgroup", { label: "after a step with" }, ...Object.keys(THEME.kinds).map((kind) => h("option", { value: JSON.stringify({ kind }) }, nameOf(kind)))),
-    h("optgroup", { label: "before a step that causes" }, ...BEFORE.map((kind) => h("option", { value: JSON.stringify({ before: kind }) }, nameOf(kind)))),
-    h("optgroup", { label: "whatever touches" }, h("option", { value: "pinned" }, "what is selected")));
-  const pinned = select.lastChild.lastChild;
+    h("optgroup", { label: "before a step that causes" }, ...BEFORE.map((kind) => h("option", { value: JSON.stringify({ before: kind }) }, kindName(kind)))),
+    h("optgroup", { label: "whatever touches" }, ...pinned),
+    h("optgroup", { label: "after a step with" }), ...kindOptions((kind) => JSON.stringify({ kind })));
   select.addEventListener("change", () => {
-    const { tier = "device", block, sequence } = store.pinned ?? {};
-    const what = select.value === "pinned" ? (block === undefined ? { sequence } : { tier, block }) : JSON.parse(select.value);
+    const what = touched()[select.value];
+    const { tier, block, sequence } = what ?? {};
+    store.feed.send({ cmd: "break", ...(!what ? JSON.parse(select.value) : block === undefined ? { sequence } : { tier, block }) });
     select.value = "";
-    store.feed.send({ cmd: "break", ...what });
   });
   const chips = h("span", { class: "pv-breaks", role: "group", "aria-label": "Breakpoints" });
   const root = h("span", { class: "pv-tool" }, select, chips);
@@ -27,12 +26,12 @@ export function createBreaks(store) {
   function draw() {
     const { status } = store.feed;
     root.hidden = !status?.live || !status.breaks;
-    attr(pinned, "disabled", store.pinned?.block === undefined && store.pinned?.sequence === undefined ? "" : null);
     const breaks = status?.breaks ?? [];
+    for (const option of pinned) option.disabled = touched()[option.value]?.[option.value] === undefined;
     if (shown === (shown = JSON.stringify(breaks))) return;
-    chips.replaceChildren(...breaks.map(({ id, text }) => h("button", {
+    chips.replaceChildren(...breaks.map(({ id, text, enabled }) => h("button", {
       type: "button", class: "pv-button", title: "Remove this breakpoint", "aria-label": `Remove the breakpoint: ${text}`, onclick: () => store.feed.send({ cmd: "unbreak", id }),
-    }, `${text} ×`)));
+    }, `${text}${enabled ? "" : " (off)"} ×`)));
     setText(select.firstChild, breaks.length ? "and on …" : "break on …");
   }
   return { root, draw };

@@ -68,6 +68,9 @@ function restore(root, before) {
 /** name -> what the header calls it. Where a look sets no colours, the host's count. */
 const LOOKS = { auto: "as the page", light: "light", dark: "dark", projector: "projector" };
 
+/** A panel that took longer to draw, in milliseconds, rests for three times as long. */
+const SLOW_DRAW = 30;
+
 /** Told to the page when its words change: other dashboards in it follow. */
 const CHANGED_WORDS = "pagedviz-words";
 
@@ -142,6 +145,7 @@ function createView(store, predict, wanted) {
   let frame = 0;
   let isVisible = true;
   let drawn = "";
+  let late = 0;
   let painted = { data: -1, view: -1 };
 
   function paint() {
@@ -174,8 +178,23 @@ function createView(store, predict, wanted) {
     counters.draw(scene);
     for (const panel of panels) {
       const hasChanged = isNew || (panel.spansRun ? isLonger : panel.hasCursor !== false);
-      if (!panel.root.hidden && hasChanged) panel.draw(scene);
+      if (!panel.root.hidden && (hasChanged || panel.isLate)) drawPanel(panel, scene);
     }
+    store.isTouched = false;
+  }
+  /** Draw a panel, unless it took long and rests: news wait then, so that a million blocks do not keep the page busy. */
+  function drawPanel(panel, scene) {
+    const began = performance.now();
+    panel.isLate ||= scene.isNew;
+    if (began < panel.restUntil && !store.isTouched) {
+      clearTimeout(late);
+      late = setTimeout(schedule, panel.restUntil - began);
+      return;
+    }
+    panel.draw({ ...scene, isNew: panel.isLate });
+    panel.isLate = false;
+    const took = performance.now() - began;
+    panel.restUntil = took > SLOW_DRAW ? began + 4 * took : 0;
   }
   const schedule = () => {
     frame ||= requestAnimationFrame(paint);
@@ -207,6 +226,7 @@ function createView(store, predict, wanted) {
 
   const end = () => {
     cancelAnimationFrame(frame);
+    clearTimeout(late);
     scrubber.end();
     unsubscribe();
     unwatch();

@@ -4,6 +4,7 @@
  */
 import { attr, h, keepReachable, panel, pointing, setText, toggle } from "./dom.js";
 import { describe, describeEviction } from "./describe.js";
+import { cursorOf, familyOf, matcherOf } from "./kinds.js";
 import { THEME } from "./theme.js";
 import { labels, say } from "./vocabulary.js";
 
@@ -11,15 +12,6 @@ const MAX_EVENTS = 250;
 
 /** How many events back a new filter looks for rows. */
 const MAX_SCAN = 20000;
-
-const FAMILY = new Map(Object.entries(THEME.families).flatMap(([family, kinds]) => kinds.map((kind) => [kind, family])));
-
-/** What an event is about. */
-function cursorOf({ kind, tier, block, target, sequence, position, request }) {
-  if (tier) return { tier, block: block ?? target };
-  if (kind === "TokenAppended") return { sequence, token: position };
-  return request ? { request } : null;
-}
 
 export function createEvents(store) {
   const view = panel("events", labels.events);
@@ -41,7 +33,8 @@ export function createEvents(store) {
       row.scrollIntoView({ block: "nearest" });
     },
   });
-  view.body.append(list);
+  const none = h("p", { class: "pv-hint" });
+  view.body.append(none, list);
   const off = new Set(["engine"]);
   const filters = Object.keys(THEME.families).map((family) =>
     toggle(say(family), !off.has(family), (isOn) => {
@@ -70,21 +63,18 @@ export function createEvents(store) {
     next = 0;
   };
 
-  /** Words are looked for in an event's kind and sentence, from a word's beginning; numbers and letters as a whole. */
-  const patternOf = (words) => words && new RegExp(`(^|\\W)${words.replace(/\W/g, "\\$&")}${/\d$|^\w$/.test(words) ? "(?!\\w)" : ""}`, "i");
-
-  function isWanted(entry, pattern) {
-    if (off.has(FAMILY.get(entry.event[0]))) return false;
-    if (!pattern) return true;
+  function isWanted(entry, matches) {
+    if (off.has(familyOf(entry.event[0]))) return false;
+    if (!matches) return true;
     const { event, where } = run.read(entry);
-    return pattern.test(`${event.kind} ${describe(event, where)}`);
+    return matches(event, () => describe(event, where));
   }
 
   function makeRow(entry) {
     const { event, where } = run.read(entry);
     entries.set(String(entry.seq), entry);
     return h("li", {
-      class: `pv-event pv-family-${FAMILY.get(event.kind) ?? "other"}`, tabindex: "-1", "data-kind": event.kind, "data-seq": entry.seq,
+      class: `pv-event pv-family-${familyOf(event.kind)}`, tabindex: "-1", "data-kind": event.kind, "data-seq": entry.seq,
       ...(event.kind === "BlockEvicted" ? { "aria-expanded": false, title: say("Enter or click: why this block") } : {}),
     }, h("span", { class: "pv-step" }, String(entry.step)), h("span", { class: "pv-mark", "aria-hidden": "true" }), h("span", { class: "pv-sentence" }, describe(event, where)));
   }
@@ -92,10 +82,11 @@ export function createEvents(store) {
   /** The last wanted events from before number `to` down to number `from`, as rows in order. */
   function rowsBetween(from, to, most) {
     const found = [];
-    const pattern = patternOf(search.value.trim());
+    const words = search.value.trim();
+    const matches = words && matcherOf(words);
     for (const entry of run.backwards(Math.max(from, to - MAX_SCAN), to)) {
       if (found.length === most) break;
-      if (isWanted(entry, pattern)) found.push(entry);
+      if (isWanted(entry, matches)) found.push(entry);
     }
     return found.reverse().map(makeRow);
   }
@@ -119,6 +110,8 @@ export function createEvents(store) {
     } else list.append(...rowsBetween(next, seq, MAX_EVENTS));
     next = seq;
     while (list.children.length > MAX_EVENTS) drop(list.firstChild);
+    none.hidden = list.children.length > 0;
+    setText(none, seq ? `None of the last ${Math.min(seq, MAX_SCAN).toLocaleString("en")} events is wanted.` : "Nothing happened yet.");
     keepReachable(list, ".pv-event");
     if (isFollowing || !store.isLive) list.scrollTop = list.scrollHeight;
     setText(view.note, `${seq.toLocaleString("en")}${store.isLive ? " so far" : ` of ${run.seq.toLocaleString("en")}`}`);

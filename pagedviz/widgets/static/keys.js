@@ -11,6 +11,7 @@ const HELP = {
   "1 – 6": "how blocks are coloured",
   "arrows in a map or list": "from block to block, from row to row; Enter pins, Escape lets go",
   "+ − 0": "in a map: zoom in, zoom out, fit",
+  "b": "in the timeline: from here, and again: to here; Escape shows all",
   "?": "this help",
 };
 

@@ -187,6 +187,10 @@ const showFile = (file) => file && show(async () => new Uint8Array(await file.ar
 const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
 const markOver = (isOver) => document.body.toggleAttribute("data-over", isOver);
 
+// Keys that are pressed where nothing has the focus are the dashboard's.
+addEventListener("keydown", (event) => {
+  if (event.target === document.body && place.firstChild?.dispatchEvent(new KeyboardEvent("keydown", event)) === false) event.preventDefault();
+});
 addEventListener("dragover", (event) => {
   if (!hasFiles(event)) return;
   event.preventDefault(); // the browser would leave the page

@@ -2,14 +2,13 @@
  * Predict mode: the run stops before a decision, a person points at the block or sequence that they expect, and the reveal shows what was
  * chosen, why, and what Belady would have chosen where the future is known. A live session stops itself; in a recorded one we stop.
  */
+import { beladyChoice } from "./belady.js";
+import { blockName, describe, list } from "./describe.js";
 import { attr, h, setText, toggle } from "./dom.js";
-import { blockName, describe, letterOf, list } from "./describe.js";
+import { BEFORE, kindName } from "./kinds.js";
+import { blockOf } from "./state.js";
+import { pickOf } from "./store.js";
 import { say } from "./vocabulary.js";
-import { BEFORE } from "./breaks.js";
-import { THEME } from "./theme.js";
-
-/** How many events ahead we look for the next use of content. */
-const MAX_AHEAD = 200000;
 
 const asks = {
   BlockEvicted: "Which block goes? Click it in the map.", BlockCopied: "Which block is copied? Click it in the map.",
@@ -17,50 +16,46 @@ const asks = {
 };
 
 /** The decisions of a step, each event by field names with what its sentence needs. */
-const decisionsIn = (run, step) => run.eventsIn(step).filter(({ event }) => BEFORE.includes(event[0])).map((entry) => run.read(entry));
-
-/** The request that a cursor means. */
-function requestMeant(state, { request, sequence, block, tier = "device" }) {
-  const id = sequence ?? state.blocks.get(tier)?.get(block)?.holders[0]?.[0];
-  return request ?? state.sequences.get(id)?.request;
-}
-
-/** Whether what a person pointed at, in the state before, is what an event then chose. */
-export function isRight(state, guess, event) {
-  const { block, tier = "device" } = guess;
-  if (event.kind === "BlockEvicted") return tier === event.tier && block === event.block;
-  if (event.kind === "BlockCopied") return (tier === event.tier && block === event.source) || guess.sequence === event.sequence;
-  if (event.kind.startsWith("Swapped") && block !== undefined) {
-    const from = event.kind === "SwappedOut" ? "device" : "host";
-    return tier === from && event.pairs.some(([source]) => source === block);
-  }
-  return event.request !== "" && requestMeant(state, guess) === event.request;
+function decisionsIn(run, step) {
+  const found = run.eventsIn(step).filter(({ event: [kind] }) => BEFORE.includes(kind)).map((entry) => run.read(entry));
+  // That what is evicted goes down follows from the eviction.
+  return found.filter(({ event: { kind, request } }) => kind !== "SwappedOut" || request).sort((a, b) => BEFORE.indexOf(a.event.kind) - BEFORE.indexOf(b.event.kind));
 }
 
 /**
- * Belady's choice among the cached blocks of a tier: one whose content is needed last, or never again in this run.
- * @param {import("./state.js").State} state before the step
- * @returns {{block: number, step: number | null} | null} `step`: of its next use; null: none
+ * Whether what a person expects, in the state before, is what an event then chose: the twin of `pagedviz/predictions.py`. Null where an event
+ * cannot be guessed in these terms.
  */
-export function beladyChoice(run, state, tier = "device") {
-  const candidates = [...(state.blocks.get(tier) ?? [])].filter(([, block]) => block.idle);
-  if (!candidates.length) return null;
-  const contentOf = new Map([...state.blocks].flatMap(([where, held]) => [...held].map(([id, block]) => [`${where}:${id}`, block.hash])));
-  const next = new Map();
-  const need = (hash, step) => next.has(hash) || next.set(hash, step);
-  let left = MAX_AHEAD;
-  for (let step = state.step + 1; step <= run.lastStep && left > 0; step++) {
-    for (const { event } of run.eventsIn(step)) {
-      left -= 1;
-      if (event[0] !== "BlockFilled" && event[0] !== "BlockShared" && event[0] !== "BlockCached") continue;
-      const { kind, tier: where, block, hash } = run.read({ event }).event;
-      if (kind === "BlockShared") need(contentOf.get(`${where}:${block}`), step);
-      else contentOf.set(`${where}:${block}`, hash);
-      if (kind === "BlockFilled") need(hash, step);
+function isRight(state, { tier, block, request }, { kind, ...event }) {
+  const isRequest = request === (event.request ?? state.sequences.get(event.sequence)?.request);
+  const isThere = (where, id) => tier === where && block === id;
+  switch (kind) {
+    case "BlockEvicted":
+      return request === undefined ? isThere(event.tier, event.block) : null;
+    case "BlockCopied":
+      return request === undefined ? isThere(event.tier, event.source) : isRequest;
+    case "RequestPreempted":
+      return request === undefined ? blockOf(state, block, tier)?.holders.some(([id]) => state.sequences.get(id).request === event.request) === true : isRequest;
+    default: {
+      const from = kind === "SwappedOut" ? "device" : "host";
+      return request === undefined ? event.pairs.some(([source]) => isThere(from, source)) : isRequest;
     }
   }
-  const [block, found] = candidates.reduce((best, each) => ((next.get(each[1].hash) ?? Infinity) > (next.get(best[1].hash) ?? Infinity) ? each : best));
-  return { block, step: next.get(found.hash) ?? null };
+}
+
+/** Whether a guess of what a step chooses is right; null if none of its decisions can be guessed in these terms. */
+export function verdictOn(run, step, guess) {
+  const { state } = run.stateAt(step - 1);
+  const verdicts = decisionsIn(run, step).map(({ event }) => isRight(state, guess, event)).filter((verdict) => verdict !== null);
+  return verdicts.length ? verdicts.includes(true) : null;
+}
+
+/** What Belady would have done where a policy chose `chosen`. */
+function beladyText({ block, step, needed, isWhole }, chosen) {
+  const when = (at) => (at === null ? (isWhole ? "never needed again in this run" : "not needed again for long") : `needed in step ${at}`);
+  const own = needed.get(chosen);
+  if (own === step) return say`Belady, who knows the future, could not have done better: the content of block ${chosen} is ${when(own)}.`;
+  return say`Belady, who knows the future, would have taken block ${block}: its content is ${when(step)}, that of block ${chosen} is ${when(own)}.`;
 }
 
 export function createPredict(store) {
@@ -81,16 +76,15 @@ export function createPredict(store) {
   let isOwn = false;
   /** The decision that is waited for: in which step, and of what kinds. @type {{step: number, kinds: string[]} | null} */
   let asked = null;
-  let guess = null;
-  let before = null;
+  /** What was asked, and what a person said, while a live run takes the step. @type {{step: number, guess: object | null, score: number[]} | null} */
+  let waiting = null;
   let points = [0, 0];
   let revealed = "";
 
   /** Whether the run must stand before this step, because somebody wants to predict it. */
   function holds(step) {
     if (!isOwn || asked?.step === step || step > store.run.lastStep) return asked?.step === step && isOwn;
-    const found = decisionsIn(store.run, step).map(({ event }) => event.kind);
-    const kinds = BEFORE.filter((kind) => found.includes(kind));
+    const kinds = [...new Set(decisionsIn(store.run, step).map(({ event }) => event.kind))];
     if (!kinds.length) return false;
     [asked, revealed] = [{ step, kinds }, ""];
     store.pin(null);
@@ -99,40 +93,37 @@ export function createPredict(store) {
   }
 
   function uncover() {
-    guess = store.pinned;
-    before = isOwn ? store.run.stateAt(asked.step - 1).state : store.run.stateAt(store.run.lastStep).state;
+    const { run, feed } = store;
+    const { step } = asked;
+    const guess = pickOf(run.stateAt(step - 1).state, store.pinned);
     if (isOwn) {
-      const { step } = asked;
-      tell(step);
       asked = null;
+      const isHit = guess && verdictOn(run, step, guess);
+      if (isHit !== null) points = [points[0] + isHit, points[1] + 1];
+      tell(step, isHit);
       store.go(step);
     } else {
-      const { tier, block, sequence, request } = guess ?? {};
-      if (guess) store.feed.send({ cmd: "guess", ...(block === undefined ? (sequence === undefined ? { request } : { sequence }) : { tier: tier ?? "device", block }) });
-      waiting = asked;
-      store.feed.command("step");
+      if (guess) feed.send({ cmd: "guess", ...guess });
+      waiting = { step, score: feed.status.score };
+      feed.command("step");
     }
     store.touch();
   }
-  let waiting = null;
 
-  function tell(step) {
+  /** Say what was chosen. @param {boolean | null} isHit null: nothing was guessed */
+  function tell(step, isHit) {
     const { run } = store;
-    const found = decisionsIn(run, step).sort((a, b) => BEFORE.indexOf(a.event.kind) - BEFORE.indexOf(b.event.kind));
-    const hit = guess && found.some(({ event }) => isRight(before, guess, event));
-    if (guess) points = [points[0] + Number(hit), points[1] + 1];
-    const parts = [guess ? (hit ? "Right." : "Not what you expected.") : "", ...found.slice(0, 3).map(({ event, where }) => describe(event, where))];
+    const found = decisionsIn(run, step);
+    const parts = [isHit === null ? "" : isHit ? "Right." : "Not what you expected.", ...found.slice(0, 3).map(({ event, where }) => describe(event, where))];
     if (found.length > 3) parts.push(`And ${found.length - 3} more.`);
-    const eviction = found.find(({ event }) => event.kind === "BlockEvicted" && event.tier === "device");
-    const best = isOwn && eviction ? beladyChoice(run, before) : null;
-    if (best) parts.push(say`Belady, who knows the future, would have taken block ${best.block}: its content is ${best.step === null ? "never needed again in this run" : `needed last, in step ${best.step}`}.`);
+    const best = isOwn && beladyChoice(run, step);
+    if (best) parts.push(beladyText(best, found.find(({ event }) => event.kind === "BlockEvicted" && event.tier === "device").event.block));
     revealed = parts.filter(Boolean).join(" ");
   }
 
   const chosen = () => {
-    const { block, tier = "device", sequence, request } = store.pinned ?? {};
-    if (block !== undefined) return say`block ${blockName(tier, block)}`;
-    return sequence !== undefined ? letterOf(sequence) : request ?? "";
+    const { request, tier, block } = pickOf(store.state, store.pinned) ?? {};
+    return block === undefined ? request ?? "" : say`block ${blockName(tier, block)}`;
   };
 
   function draw() {
@@ -144,12 +135,14 @@ export function createPredict(store) {
     if (isLive()) {
       asked = status.upcoming && { ...status.upcoming, kinds: BEFORE.filter((kind) => status.upcoming.kinds.includes(kind)) };
       if (waiting && run.lastStep >= waiting.step) {
-        tell(waiting.step);
+        // Python judges: its score has grown, or nothing was guessed.
+        const [right, total] = waiting.score;
+        tell(waiting.step, status.score[1] > total ? status.score[0] > right : null);
         waiting = null;
       } else if (asked && asked.step !== run.lastStep + 1) asked = null;
     }
     root.hidden = !isOn && !revealed;
-    setText(question, asked ? `Step ${asked.step} will cause ${list(asked.kinds.map((kind) => `a ${say(THEME.kinds[kind])}`.replace(/^a (?=e)/, "an ")))}. ${say(asks[asked.kinds[0]])}` : isOn ? "Run on: it stops before the next decision." : "");
+    setText(question, asked ? `Step ${asked.step} will cause ${list(asked.kinds.map((kind) => `a ${kindName(kind)}`.replace(/^a (?=e)/, "an ")))}. ${say(asks[asked.kinds[0]])}` : isOn ? "Run on: it stops before the next decision." : "");
     setText(answer, asked && chosen() ? `You say: ${chosen()}` : "");
     reveal.hidden = !asked;
     const [right, total] = isLive() ? status.score ?? points : points;

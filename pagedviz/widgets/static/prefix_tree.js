@@ -1,26 +1,29 @@
 /** The prefix tree: who shares the beginning of whose text, what the cache keeps of it, how often it was found, what was just evicted. */
 import { badge, h, keepReachable, legendItem, panel, pointing, setLegend, setText, focusedIn } from "./dom.js";
-import { blockName, letterOf, plural, range, tierName, visible } from "./describe.js";
+import { blockName, letterOf, list, plural, range, tierName, visible } from "./describe.js";
 import { treesOf } from "./prefixes.js";
 import { THEME } from "./theme.js";
 import { labels, say } from "./vocabulary.js";
 
 const MAX_NODES = 80;
 const MAX_TEXT = 90;
+const MAX_ENDS = 12;
 
-/** Roots first, then down each branch. */
-const flatten = (nodes) => nodes.flatMap((node) => [node, ...flatten(node.children)]);
+/** The beginning and the end of what the blocks hold. */
+function textOf(prefixes, hashes, most) {
+  const part = (from, to) => hashes.slice(from, to).map((hash) => prefixes.byHash.get(hash)?.text ?? "").join("");
+  const text = hashes.length > 2 * MAX_ENDS ? `${part(0, MAX_ENDS)} … ${part(-MAX_ENDS)}` : part(0);
+  return visible(text.length > most ? `${text.slice(0, most / 2)} … ${text.slice(-most / 2)}` : text);
+}
 
-const shortened = (text) => (text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT / 2)} … ${text.slice(-MAX_TEXT / 2)}` : text);
-
-function describeNode({ hashes, places, hits, gone }, prefixes, size) {
+function describeNode({ hashes, places, hits, since }, prefixes, size) {
   const { logical } = prefixes.byHash.get(hashes[0]) ?? { logical: 0 };
   const holders = places[0]?.[2].holders.map(([sequence]) => letterOf(sequence)) ?? [];
   return [
     `positions ${range(logical * size, hashes.length * size)}: ${plural(hashes.length, "block")}`,
-    gone ? say("evicted a few steps ago") : holders.length ? `shared by ${holders.join(", ")}`.replace(/^shared by (\S+)$/, "only $1 has it") : "cached: nobody has it",
-    ...(places.length ? [`in ${tierName(places[0][0])} ${places.map(([tier, id]) => blockName(tier, id)).join(", ")}`] : []),
-    `found by ${plural(hits, "request")}`, `“${visible(hashes.map((hash) => prefixes.byHash.get(hash)?.text ?? "").join(""))}”`,
+    since !== undefined ? say`evicted in step ${since}` : holders.length ? `shared by ${list(holders)}`.replace(/^shared by (\S+)$/, "only $1 has it") : "cached: nobody has it",
+    ...(places.length ? [`in ${tierName(places[0][0])} ${list(places.map(([tier, id]) => blockName(tier, id)), MAX_ENDS)}`] : []),
+    `found by ${plural(hits, "request")}`, `“${textOf(prefixes, hashes, 1000)}”`,
   ].join("\n");
 }
 
@@ -39,28 +42,30 @@ export function createPrefixTree(store, tooltip) {
     textOf: (row) => describeNode(nodeOf(row), store.run.prefixes, store.state.block_size),
   });
 
-  function makeRow(node, at, prefixes) {
-    const { hashes, depth, places, hits, gone } = node;
+  function makeRow(node, at, { prefixes, step }) {
+    const { hashes, depth, places, hits, since } = node;
+    const gone = since !== undefined;
     const holders = [...new Set(places[0]?.[2].holders.map(([sequence]) => sequence))];
-    const text = hashes.map((hash) => prefixes.byHash.get(hash)?.text ?? "").join("");
     const row = h("div", {
       class: "pv-node", role: "treeitem", tabindex: "-1", "aria-level": depth + 1, "data-node": at,
       "data-place": gone ? "evicted" : !holders.length ? "cached" : holders.length > 1 ? "shared" : "held", "data-tier": places[0]?.[0] ?? "",
     }, ...holders.slice(0, 6).map(badge), holders.length > 6 ? `+${holders.length - 6}` : "", h("b", { "data-where": places.length > 0 && tierName(places[0][0]) }, plural(hashes.length, "block")),
-    hits ? h("span", { class: "pv-hits" }, `${hits} ${hits > 1 ? "hits" : "hit"}`) : "", h("span", { class: "pv-node-text" }, visible(shortened(text))));
+    hits ? h("span", { class: "pv-hits" }, `${hits} ${hits > 1 ? "hits" : "hit"}`) : "", h("span", { class: "pv-node-text" }, textOf(prefixes, hashes, MAX_TEXT)));
     row.style.setProperty("--pv-depth", depth);
+    // What was evicted fades: its stroke does, its text can be read to the end.
+    if (gone) row.style.setProperty("--pv-left", `${100 * (1 - (step - since) / THEME.copied_steps)}%`);
     return row;
   }
 
   function draw({ run: { prefixes }, state }) {
-    const all = flatten(treesOf(prefixes, state, THEME.copied_steps));
-    nodes = all.slice(0, MAX_NODES);
+    const found = treesOf(prefixes, state, THEME.copied_steps, MAX_NODES);
+    nodes = found.nodes;
     const focused = rows.contains(focusedIn(rows)) ? focusedIn(rows).dataset.node : null;
-    rows.replaceChildren(...nodes.map((node, at) => makeRow(node, at, prefixes)));
+    rows.replaceChildren(...nodes.map((node, at) => makeRow(node, at, { prefixes, step: state.step })));
     keepReachable(rows, ".pv-node");
     if (focused !== null) rows.children[Math.min(Number(focused), nodes.length - 1)]?.focus();
-    setText(more, all.length > nodes.length ? `and ${all.length - nodes.length} more branches` : "");
-    setText(view.note, say(all.length ? "full blocks by their content" : "No block is full yet."));
+    setText(more, found.more ? `and ${found.more} more branches` : "");
+    setText(view.note, say(nodes.length ? "full blocks by their content" : "No block is full yet."));
     setLegend(view.legend, "all", () => [
       legendItem(labels.shared, { swatch: "pv-dot" }), legendItem(labels.cached, { swatch: "pv-cached" }), legendItem(`${labels.evicted} (last ${THEME.copied_steps} steps)`, { swatch: "pv-cross" }),
     ]);

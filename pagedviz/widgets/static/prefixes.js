@@ -49,35 +49,42 @@ export class Prefixes {
   }
 }
 
-/** @typedef {{hashes: string[], depth: number, places: [string, number, object][], children: Node[], gone: boolean, hits: number}} Node */
+/** @typedef {{hashes: string[], depth: number, places: [string, number, object][], since: number | undefined, hits: number}} Node `since`: when it was evicted */
 
 /**
- * The trees that are in memory after the state's step, or were until a few steps before. A row of content that nobody branches off
- * from, and that the same sequences have, is one node.
- * @returns {Node[]} roots
+ * The trees that are in memory after the state's step, or were until a few steps before, roots first, then down each branch. A row of content
+ * that nobody branches off from, and that the same sequences have, is one node.
+ * @returns {{nodes: Node[], more: number}} at most so many, and how many branches are left out at least
  */
-export function treesOf(prefixes, state, fadingSteps) {
+export function treesOf(prefixes, state, fadingSteps, most) {
   const found = new Map();
   for (const [tier, held] of state.blocks) for (const [id, block] of held) if (block.hash && !block.group && !found.has(block.hash)) found.set(block.hash, [tier, id, block]);
   const present = new Map([...found].map(([hash, place]) => [hash, { place }]));
   for (let i = prefixes.evictions.length - 1; i >= 0; i--) {
     const [step, hash] = prefixes.evictions[i];
     if (step <= state.step - fadingSteps) break;
-    if (step <= state.step && !present.has(hash)) present.set(hash, { place: null });
+    if (step <= state.step && !present.has(hash)) present.set(hash, { place: null, since: step });
   }
   const children = new Map();
   for (const hash of present.keys()) {
     const parent = prefixes.byHash.get(hash)?.parent ?? "";
     const key = present.has(parent) ? parent : "";
-    children.set(key, [...(children.get(key) ?? []), hash]);
+    if (!children.has(key)) children.set(key, []);
+    children.get(key).push(hash);
   }
   const stateOf = (hash) => JSON.stringify(present.get(hash).place && [present.get(hash).place[0], present.get(hash).place[2].holders.map(([sequence]) => sequence)]);
   const hitsOf = (hash) => prefixes.byHash.get(hash)?.hits.filter((step) => step <= state.step).length ?? 0;
-  const nodeOf = (hash, depth) => {
+  const nodes = [];
+  // Down each branch before the next one.
+  const due = (children.get("") ?? []).map((hash) => [hash, 0]).reverse();
+  while (due.length && nodes.length < most) {
+    const [hash, depth] = due.pop();
     const hashes = [hash];
     for (let next = children.get(hash) ?? []; next.length === 1 && stateOf(next[0]) === stateOf(hash) && hitsOf(next[0]) === hitsOf(hash); next = children.get(next[0]) ?? []) hashes.push(next[0]);
     const places = hashes.map((each) => present.get(each).place).filter(Boolean);
-    return { hashes, depth, places, gone: !places.length, hits: hitsOf(hash), children: (children.get(hashes.at(-1)) ?? []).map((each) => nodeOf(each, depth + 1)) };
-  };
-  return (children.get("") ?? []).map((hash) => nodeOf(hash, 0));
+    const since = present.get(hash).since;
+    nodes.push({ hashes, depth, places, since, hits: hitsOf(hash) });
+    for (const each of (children.get(hashes.at(-1)) ?? []).reverse()) due.push([each, depth + 1]);
+  }
+  return { nodes, more: due.length };
 }

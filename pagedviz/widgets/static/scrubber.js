@@ -1,24 +1,18 @@
 /** Moving through the run: first, back, forward, last, play at several speeds, jump by kind of event, and live. */
 import { attr, h, setText } from "./dom.js";
-import { THEME } from "./theme.js";
-import { say } from "./vocabulary.js";
+import { kindOptions } from "./kinds.js";
 
 /** Steps a second. */
 const SPEEDS = [1, 2, 5, 10, 30, 100];
-
-/** Kinds of events that one may want to jump to, as menus offer them. */
-const JUMPS = ["BlockCopied", "BlockEvicted", "RequestPreempted", "SwappedOut", "SwappedIn", "PrefixHit", "PrefixMissed", "SequenceForked", "RequestAdded", "RequestFinished"];
-
-/** Options for a select, of [value, text]. */
-const options = (pairs) => pairs.map(([value, text]) => h("option", { value }, text));
 
 export function createScrubber(store, predict) {
   const range = h("input", {
     type: "range", class: "pv-range", step: "1", "aria-label": "Step that is looked at", "data-testid": "scrubber", oninput: () => store.go(Number(range.value)),
   });
   const button = (name, sign, label, onclick) => h("button", { type: "button", class: "pv-button", title: label, "aria-label": label, "data-testid": name, onclick }, sign);
-  const kind = h("select", { class: "pv-select", "aria-label": "Kind of event to jump to", "data-testid": "jump-kind" }, ...options(JUMPS.map((name) => [name, say(THEME.kinds[name] ?? name)])));
-  const speed = h("select", { class: "pv-select", "aria-label": "Speed of play", "data-testid": "speed" }, ...options(SPEEDS.map((n) => [n, `${n} steps/s`])));
+  const kind = h("select", { class: "pv-select", "aria-label": "Kind of event to jump to", "data-testid": "jump-kind" }, ...kindOptions());
+  kind.value = "BlockCopied";
+  const speed = h("select", { class: "pv-select", "aria-label": "Speed of play", "data-testid": "speed" }, ...SPEEDS.map((n) => h("option", { value: n }, `${n} steps/s`)));
   speed.value = "5";
   const where = h("span", { class: "pv-fact", "data-testid": "where", role: "status" });
   const live = h("button", { type: "button", class: "pv-toggle", "data-testid": "live", "aria-pressed": "true", onclick: () => store.go(null) }, "LIVE");

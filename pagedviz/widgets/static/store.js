@@ -61,6 +61,15 @@ export function linksOf(state, cursor) {
   return links;
 }
 
+/** What a cursor means: a request, or a block; one that a table or a token names too. @returns {{request?: string, tier?: string, block?: number} | null} */
+export function pickOf(state, cursor) {
+  const { request, tier = "device", block, sequence, group = 0 } = cursor ?? {};
+  if (request !== undefined) return { request };
+  if (block !== undefined) return { tier, block };
+  const entry = state.sequences.get(sequence)?.tables.get(group)?.[cursor?.logical ?? Math.floor(cursor?.token / state.block_size)];
+  return entry ? { tier: entry[0], block: entry[1] } : null;
+}
+
 const isSame = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
 export class Store {
@@ -72,9 +81,13 @@ export class Store {
     this.dataVersion = 0;
     this.viewVersion = 0;
     this.cursorVersion = 0;
+    /** Whether a person changed what is seen since it was drawn: that cannot wait. */
+    this.isTouched = false;
     /** The step that is looked at, null for the latest. @type {number | null} */
     this.at = null;
     this.past = null;
+    /** What panels keep for the panel that comes after them, in other words. */
+    this.kept = {};
     /** How blocks are coloured, one of MODES. */
     this.mode = "owner";
     /** @type {Cursor | null} */
@@ -172,6 +185,7 @@ export class Store {
 
   /** Say that panels must draw again, for a reason of their own (a colour mode, a filter). */
   touch() {
+    this.isTouched = true;
     this.dataVersion += 1;
     this.viewVersion += 1;
     this.#tell();

@@ -21,15 +21,17 @@ const TABLES = {
   counters: [["what", "how many"], (state) => Object.entries(state.counters).map(([name, count]) => [say(name), count])],
 };
 
-/** Python that reaches what the cursor points at, or the state itself. */
-export function pythonFor(step, cursor) {
+/** Python that reaches what the cursor points at, or the state itself if it is not there. */
+export function pythonFor(step, state, cursor) {
   const at = `trace.state_at(${step})`;
-  if (cursor?.block !== undefined) return `${at}.block(${cursor.block}${cursor.tier === "host" ? ', tier="host"' : ""})`;
-  if (cursor?.request !== undefined) return `${at}.requests[${JSON.stringify(cursor.request)}]`;
-  if (cursor?.sequence === undefined) return at;
-  const sequence = `${at}.sequences[${cursor.sequence}]`;
-  if (cursor.token !== undefined) return `${sequence}.tokens[${cursor.token}]`;
-  return cursor.logical === undefined ? sequence : `${sequence}.tables[${cursor.group ?? 0}][${cursor.logical}]`;
+  const { tier, block, request, sequence, token, group = 0, logical } = cursor ?? {};
+  if (block !== undefined) return `${at}.block(${block}${tier === "host" ? ', tier="host"' : ""})`;
+  if (state.requests.has(request)) return `${at}.requests[${JSON.stringify(request)}]`;
+  const found = state.sequences.get(sequence);
+  if (!found) return at;
+  const code = `${at}.sequences[${sequence}]`;
+  if (token < found.tokens.length) return `${code}.tokens[${token}]`;
+  return found.tables.get(group)?.[logical] ? `${code}.tables[${group}][${logical}]` : code;
 }
 
 export function createTable(store) {
@@ -40,13 +42,18 @@ export function createTable(store) {
     type: "button", class: "pv-button", "data-testid": name,
     async onclick() {
       const text = textOf();
-      await navigator.clipboard?.writeText(text).then(() => setText(said, "copied"), () => setText(said, text)) ?? setText(said, text);
+      try {
+        await navigator.clipboard.writeText(text);
+        setText(said, "copied");
+      } catch {
+        setText(said, text); // to copy by hand: some pages may not
+      }
     },
   }, label);
   const table = h("table", { class: "pv-table" });
   const more = h("p", { class: "pv-more" });
   view.head.append(select, said, copy("copy-table", "Copy table", () => [TABLES[select.value][0].map((name) => say(name)), ...TABLES[select.value][1](store.state)].map((row) => row.join("\t")).join("\n")),
-    copy("copy-python", "Copy as Python", () => pythonFor(store.step, store.pinned)));
+    copy("copy-python", "Copy as Python", () => pythonFor(store.step, store.state, store.pinned)));
   view.body.append(table, more);
 
   function draw({ state }) {

@@ -11,8 +11,11 @@ import { labels, say } from "./vocabulary.js";
 const PAD = { left: 44, right: 10, top: 52, bottom: 30, between: 14 };
 const STACK = ["used", "internal", "cached"];
 
-/** What is marked where it happened: sign and what is counted. Each has a row of its own above the bands. */
-const MARKS = { preempted: ["▼", "request"], swapped_out: ["↓", "block"], swapped_in: ["↑", "block"], evicted: ["×", "block"], copied: ["◆", "block"] };
+/** What is marked where it happened: sign, what is counted, and by which kind of event. Each has a row of its own above the bands. */
+const MARKS = {
+  preempted: ["▼", "request", "RequestPreempted"], swapped_out: ["↓", "block", "SwappedOut"], swapped_in: ["↑", "block", "SwappedIn"],
+  evicted: ["×", "block", "BlockEvicted"], copied: ["◆", "block", "BlockCopied"],
+};
 
 /** Round numbers that divide 0 to `top` into about `parts`. */
 export function ticksOf(top, parts = 4) {
@@ -24,10 +27,17 @@ export function ticksOf(top, parts = 4) {
   return ticks;
 }
 
+/** For a row, the slots of a tier that are not free. */
+function takenIn(history, tier) {
+  const [used, internal, cached] = STACK.map((part) => history.columns[`${tier} ${part}`].data);
+  return (row) => used[row] + internal[row] + cached[row];
+}
+
 /** What the axis must reach to show all that was ever taken, with room above it: few blocks in a large pool are still seen. */
 function topOf(history, [from, to], tier, blockSize) {
+  const taken = takenIn(history, tier);
   let peak = 4 * blockSize;
-  for (let at = from; at <= to; at++) peak = Math.max(peak, STACK.reduce((sum, part) => sum + history.at(`${tier} ${part}`, at), 0));
+  for (let at = from; at <= to; at++) peak = Math.max(peak, taken(at));
   return Math.ceil((1.25 * peak) / blockSize) * blockSize;
 }
 
@@ -65,12 +75,12 @@ export function createTimeline(store, tooltip) {
   let row = null;
   let scene = null;
   /** The steps shown, null for all of them; and where a drag began. */
-  let brush = null;
+  let { brush = null } = store.kept;
   let pressed = null;
-  const all = h("button", { type: "button", class: "pv-button", "data-testid": "timeline-all", hidden: true, onclick: () => show(null) }, "all steps");
+  const all = h("button", { type: "button", class: "pv-button", "data-testid": "timeline-all", hidden: !brush, onclick: () => show(null) }, "all steps");
   view.head.append(all);
   const show = (range) => {
-    brush = range;
+    store.kept.brush = brush = range;
     all.hidden = !range;
     store.touch();
   };
@@ -79,7 +89,7 @@ export function createTimeline(store, tooltip) {
     const lines = [`Step ${history.at("step", at)}`];
     for (const [tier, count] of state.num_blocks) {
       const parts = [...STACK, "free"].map((part) => `${history.at(`${tier} ${part}`, at).toLocaleString("en")} ${labels[part]}`);
-      if (count) lines.push(`${labels.tiers[tier]}: ${parts.join(", ")} slots`);
+      if (count) lines.push(`${labels.tiers[tier]}: ${parts.join(", ")} ${say("slots")}`);
     }
     for (const [name, [, what]] of Object.entries(MARKS)) if (history.at(name, at)) lines.push(`${plural(history.at(name, at), what)} ${labels[name]}`);
     return lines.join("\n");
@@ -97,6 +107,13 @@ export function createTimeline(store, tooltip) {
     tooltip.hide();
     if (scene) draw(scene);
   };
+  /** A brush that began at `pressed` ends; where it is no longer than a click, it was one. */
+  const release = (step) => {
+    const [from, to] = [pressed, step].sort((a, b) => a - b);
+    pressed = null;
+    if (Math.abs(scale.x(to) - scale.x(from)) < 5) store.go(from);
+    else show([from, to]);
+  };
   const stepAt = (event) => Math.round(scale.step(event.clientX - canvas.getBoundingClientRect().left));
   const canvas = h("canvas", {
     class: "pv-chart", role: "img", tabindex: "0", onpointerleave: leave, onblur: leave,
@@ -108,22 +125,23 @@ export function createTimeline(store, tooltip) {
       canvas.setPointerCapture(event.pointerId);
     },
     onpointerup(event) {
-      if (pressed === null) return;
-      const [from, to] = [pressed, stepAt(event)].sort((a, b) => a - b);
-      pressed = null;
-      if (Math.abs(scale.x(to) - scale.x(from)) < 5) store.go(from);
-      else show([from, to]);
+      if (pressed !== null) release(stepAt(event));
     },
     ondblclick: () => show(null),
     onkeydown(event) {
-      const last = (store.run?.history.length ?? 0) - 1;
+      const { history } = store.run ?? {};
+      const last = (history?.length ?? 0) - 1;
+      const step = row === null ? null : history.at("step", row);
       const move = { ArrowLeft: (row ?? last + 1) - 1, ArrowRight: (row ?? last) + 1, Home: 0, End: last }[event.key];
-      const isChosen = event.key === "Enter" && row !== null;
-      if (!scale || event.shiftKey || (move === undefined && !isChosen)) return;
+      if (!scale || event.shiftKey) return;
+      if (move !== undefined) point(Math.min(last, Math.max(0, move)));
+      else if (event.key === "Escape" && brush) show(null);
+      else if (event.key === "Enter" && step !== null) store.go(step);
+      else if (event.key === "b" && step !== null && pressed === null) pressed = step;
+      else if (event.key === "b" && step !== null) release(step);
+      else return;
       event.preventDefault();
       event.stopPropagation();
-      if (isChosen) return store.go(store.run.history.at("step", row));
-      point(Math.min(last, Math.max(0, move)));
     },
   });
   view.body.append(canvas);
@@ -209,13 +227,16 @@ export function createTimeline(store, tooltip) {
     context.fillText(labels.step, right, bottom + 17 * palette.type);
   }
 
-  /** Every step is a stair; with more steps than pixels, the last of a pixel counts. */
+  /** Every step is a stair; with more steps than pixels, the fullest of a pixel counts. */
   function areas(context, history, [from, to], palette, ratio, { tier, y }) {
     const points = [];
     const stride = Math.max(1, Math.floor((to - from) / 2400));
+    const taken = takenIn(history, tier);
     for (let at = from; at <= to; at += stride) {
       const next = Math.min(to, at + stride);
-      points.push([at, scale.x(history.at("step", at)), scale.x(history.at("step", next)), 0]);
+      let fullest = at;
+      for (let other = at + 1; other < next; other++) if (taken(other) > taken(fullest)) fullest = other;
+      points.push([fullest, scale.x(history.at("step", at)), scale.x(history.at("step", next)), 0]);
     }
     for (const part of STACK) {
       const upper = points.map(([at, left, right, below]) => [at, left, right, below + history.at(`${tier} ${part}`, at)]);
@@ -248,11 +269,11 @@ export function createTimeline(store, tooltip) {
     context.textAlign = "center";
     context.textBaseline = "middle";
     context.fillStyle = css(palette.text);
-    Object.entries(MARKS).forEach(([name, [sign]], i) => {
+    Object.values(MARKS).forEach(([sign, , kind], i) => {
       let last = -10;
-      for (let at = from; at <= to; at++) {
+      for (const at of history.rowsOf.get(kind) ?? []) {
         const x = scale.x(history.at("step", at));
-        if (!history.at(name, at) || x - last < 3) continue;
+        if (at < from || at > to || x - last < 3) continue;
         last = x;
         context.fillText(sign, x, (7 + 8 * i) * palette.type);
       }
