@@ -98,10 +98,8 @@ def test_axe_finds_nothing_serious_while_evicted_content_fades(busy, look):
     for later in range(4):
         busy.part("scrubber").fill(str(step + later))
         busy.page.evaluate(FRAMES)
-        fading = busy.page.locator(".pv-node[data-place=evicted]")
-        shown = [
-            fading.nth(i).evaluate("(e) => e.style.getPropertyValue('--pv-left')") for i in range(fading.count())
-        ]
+        fading = busy.page.locator(".pv-node[data-place=evicted]").all()
+        shown = [node.evaluate("(e) => e.style.getPropertyValue('--pv-left')") for node in fading]
         strengths.append(max(float(share.rstrip("%")) for share in shown))
     assert strengths == sorted(strengths, reverse=True)
     assert strengths[0] > strengths[-1]
