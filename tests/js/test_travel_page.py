@@ -294,10 +294,8 @@ def test_breakpoints_are_asked_of_python(live):
     assert live.page.evaluate("harness.sent.at(-1)") == {"cmd": "unbreak", "id": 3}
     live.page.evaluate("harness.breaks[0].enabled = false")
     live.do("harness.batch(0)")
-    assert (
-        live.page.get_by_role("button", name="Remove the breakpoint: BlockCopied").inner_text()
-        == "BlockCopied (off) ×"
-    )
+    button = live.page.get_by_role("button", name="Remove the breakpoint: BlockCopied")
+    assert button.inner_text().startswith("BlockCopied (off)")
 
 
 def test_a_breakpoint_is_set_on_what_is_selected(live):
