@@ -22,7 +22,8 @@ demo: $(READY)  ## SmolLM2 answers three prompts through paged memory; writes to
 
 test: $(READY)  ## Run every test, in the browser too
 	scripts/install-chromium
-	$(BIN)/python -m pytest
+	# Two processes, a file of tests each at a time; with threads of their own they would wait for each other.
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lab: $(READY)  ## Open JupyterLab on the first notebook
 	$(BIN)/jupyter lab notebooks/01_watch_paged_attention.ipynb

@@ -29,9 +29,9 @@ INT64_POINTERS = {"Slots", "Pairs"}
 FLOATS = {"scale", "softcap"}
 
 
-def configurations(dtypes=("fp16", "bf16")):
+def configurations(dtypes, head_dims):
     """(kernel name, dtype name, constexprs and options). The group and the block size are no constexprs."""
-    for dtype, head_dim in itertools.product(dtypes, HEAD_DIMS):
+    for dtype, head_dim in itertools.product(dtypes, head_dims):
         itemsize, padded = DTYPES[dtype].itemsize, tiles.next_power_of_2(head_dim)
         for softcap in (False, True):
             yield "decode", dtype, tiles.decode_tiles(head_dim, itemsize).as_kwargs() | {"SOFTCAP": softcap}
@@ -119,9 +119,10 @@ def main() -> None:
     parser.add_argument("--targets", nargs="*", default=list(TARGETS), choices=list(TARGETS))
     parser.add_argument("--kernels", nargs="*", default=list(KERNELS), choices=list(KERNELS))
     parser.add_argument("--dtypes", nargs="*", default=["fp16", "bf16"], choices=list(DTYPES))
+    parser.add_argument("--head-dims", nargs="*", type=int, default=list(HEAD_DIMS))
     args = parser.parse_args()
     cases = [
-        (target, *c) for target in args.targets for c in configurations(args.dtypes) if c[0] in args.kernels
+        (target, *c) for target in args.targets for c in configurations(args.dtypes, args.head_dims) if c[0] in args.kernels
     ]  # fmt: skip
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         for report in pool.imap(compile_one, cases):
