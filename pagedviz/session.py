@@ -303,7 +303,7 @@ class Session:
             run.commands,
             breaks=tuple(Break(item.id, item.text, item.enabled) for item in self.breakpoints),
             predicting=guesses.on,
-            upcoming=None if run.moving else guesses.upcoming,
+            upcoming=guesses.upcoming if run.state == "paused" and not run.moving else None,
             score=guesses.score,
         )
 
