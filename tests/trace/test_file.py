@@ -1,5 +1,6 @@
 import gzip
 import random
+import re
 import warnings
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pagedviz.errors import PagedvizError, TraceFileError, TraceFormatError, TruncatedTraceWarning
+from pagedviz.events.records import MOST
 from pagedviz.figures import picture
 from pagedviz.trace import Trace, memory_history
 
@@ -143,19 +145,26 @@ def test_what_is_no_trace_says_so_with_its_path(tmp_path, content, words):
             "held by nobody, and not cached",
         ),
         (1, ORPHAN.replace(b"[7,0]", b"").replace(b":0}}}", b':0,"cached":3}}}'), "held by nobody, and not cached"),
+        (0, ("bytes_per_block", 10**400), "header is damaged"),
+        (1, ("step", MOST + 1), "line 2 is no keyframe"),
+        (1, ("lost_tokens", -MOST - 1), "line 2 is no keyframe"),
         (1, ORPHAN, "d block 0 is held as entry 0 of sequence 7, which lacks it"),
         (5, b"\n", "line 6 is damaged"),
         (5, b'{"seq":1,"step":1\n', "line 6 is damaged"),
         (5, b'{"seq":"x","step":1,"t_us":0,"events":[]}\n', "line 6 is damaged: .*seq"),
         (5, b'{"seq":0,"step":1,"t_us":0,"events":[["BlockStolen",1]]}\n', "line 6 is damaged: .*BlockStolen"),
         (5, b'{"seq":0,"step":1,"t_us":0,"events":[]}\n', "line 6 begins with event 0"),
-        (5, b'{"seq":' + b"9" * 400 + b',"step":1,"t_us":0,"events":[]}\n', "line 6 begins with event 9"),
+        (5, b'{"seq":%d,"step":1,"t_us":0,"events":[]}\n' % MOST, f"line 6 begins with event {MOST}"),
+        (5, b'{"seq":%d,"step":1,"t_us":0,"events":[]}\n' % (MOST + 1), f"line 6 is damaged: .* <= {MOST}"),
         (5, b'{"seq":' + b"9" * 5000 + b',"step":1,"t_us":0,"events":[]}\n', "line 6 is damaged"),
         (5, b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}\n", "line 6 is damaged"),
         (5, b'{"seq":0,"step":1,"t_us":0,"events":[["TokenAppended",1,1,1,"\xff"]]}\n', "line 6 is damaged"),
     ],
 )
 def test_a_damaged_line_is_named(lines, line, content, words):
+    if isinstance(content, tuple):
+        field, value = content
+        content = re.sub(rb'"%b":[0-9]+' % field.encode(), b'"%b":%d' % (field.encode(), value), lines[line])
     with pytest.raises(TraceFormatError, match=words):
         Trace.from_bytes(b"".join([*lines[:line], content, *lines[line + 1 :]]))
 
