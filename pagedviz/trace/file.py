@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from pagedviz.errors import TraceFileError, TraceFormatError
+from pagedviz.errors import ConfigError, TraceFileError, TraceFormatError
 from pagedviz.events import Batch, codec
 from pagedviz.trace.invariants import contradictions
 from pagedviz.trace.reducer import apply_batch
@@ -172,13 +172,15 @@ def read(path: str | os.PathLike[str], *, sound_part: bool = False) -> Parts:
     """The parts of a trace file, as ``from_bytes`` has them.
 
     Raises:
+        ConfigError: the path is none.
         TraceFileError: it is not there, or cannot be read.
         TraceFormatError: it is no trace, or a damaged one.
     """
+    source = _as_path(path)
     try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise TraceFileError(f"cannot read the trace {os.fspath(path)!r}: {error.strerror}") from error
+        data = source.read_bytes()
+    except (OSError, ValueError) as error:
+        raise TraceFileError(f"cannot read the trace {os.fspath(path)!r}: {_why(error)}") from error
     try:
         return from_bytes(data, sound_part=sound_part)
     except TraceFormatError as error:
@@ -189,18 +191,33 @@ def write(path: str | os.PathLike[str], data: bytes, what: str = "trace") -> Non
     """Write a file whole or not at all; a trace is gzipped if the name ends in ``.gz``.
 
     Raises:
-        TraceFileError: the folder is not there, or cannot be written to.
+        ConfigError: the path is none.
+        TraceFileError: the folder is not there, or cannot be written to, or no file can have that name.
     """
-    target = Path(path)
+    target = _as_path(path)
     if what == "trace" and target.suffix == ".gz":
         data = gzip.compress(data, mtime=0)  # no clock: equal traces are equal files
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    temporary = None
     try:
+        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
         with temporary.open("xb") as file:
             file.write(data)
         temporary.replace(target)
-    except OSError as error:
-        raise TraceFileError(f"cannot write the {what} {os.fspath(path)!r}: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        raise TraceFileError(f"cannot write the {what} {os.fspath(path)!r}: {_why(error)}") from error
     finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            with contextlib.suppress(OSError, ValueError):
+                temporary.unlink(missing_ok=True)
+
+
+def _as_path(path: str | os.PathLike[str]) -> Path:
+    try:
+        return Path(path)
+    except TypeError as error:
+        raise ConfigError(f"path={path!r}: must be a text or a pathlib.Path") from error
+
+
+def _why(error: OSError | ValueError) -> str:
+    """What the system says of a file; a ``ValueError`` is about a name that none can have, say with a NUL in it."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -11,7 +11,7 @@ import warnings
 from bisect import bisect_right
 from collections.abc import Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, SupportsIndex
 
 from pagedviz.errors import ConfigError, DamagedTraceWarning, TraceFormatError, TruncatedTraceWarning
 from pagedviz.events import AnyEvent, Batch
@@ -88,9 +88,10 @@ class Trace:
             ConfigError: the trace has no such step.
             TraceFormatError: an event on the way contradicts what came before.
         """
-        if not self.first_step <= step <= self.last_step:
+        whole = isinstance(step, SupportsIndex) and not isinstance(step, bool)  # a number of numpy's is one too
+        if not whole or not self.first_step <= step <= self.last_step:
             raise ConfigError(
-                f"step {step} is not in the trace, which has steps {self.first_step} to {self.last_step}"
+                f"step {step!r} is not in the trace, which has steps {self.first_step} to {self.last_step}"
             )
         try:
             return self._replay.after(bisect_right(self.batches, step, key=lambda batch: batch.step))

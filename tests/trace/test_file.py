@@ -1,3 +1,4 @@
+import functools
 import gzip
 import random
 import re
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pagedviz.errors import PagedvizError, TraceFileError, TraceFormatError, TruncatedTraceWarning
+from pagedviz.errors import ConfigError, PagedvizError, TraceFileError, TraceFormatError, TruncatedTraceWarning
 from pagedviz.events.records import MOST
 from pagedviz.figures import picture
 from pagedviz.trace import Trace, memory_history
@@ -186,6 +187,27 @@ def test_a_file_that_cannot_be_read_or_written_is_named(trace, tmp_path, name):
     if name != "nowhere.pvtrace":
         with pytest.raises(TraceFileError, match="cannot write the trace"):
             trace.save(path)
+
+
+WRITERS = [Trace.save, Trace.to_html, Trace.to_perfetto]
+
+
+@pytest.mark.parametrize("write", WRITERS, ids=lambda write: write.__name__)
+@pytest.mark.parametrize("name", ["a\0b", "", "\ud800", "/"])
+def test_a_name_that_no_file_can_have_is_told(trace, tmp_path, monkeypatch, write, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TraceFileError, match=f"cannot write the (trace|page) {re.escape(repr(name))}: "):
+        write(trace, name)
+    with pytest.raises(TraceFileError, match=f"cannot read the trace {re.escape(repr(name))}: "):
+        Trace.load(name)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", [None, 3, b"run.pvtrace", ["run.pvtrace"]])
+def test_what_is_no_path_is_told(trace, path):
+    for use in (Trace.load, *(functools.partial(write, trace) for write in WRITERS)):
+        with pytest.raises(ConfigError, match=re.escape(f"path={path!r}: must be a text or a pathlib.Path")):
+            use(path)
 
 
 @settings(max_examples=150, deadline=None)
