@@ -52,6 +52,7 @@ def test_record_writes_a_trace_that_holds_the_run(recorded):
 
     trace = pv.Trace.load(path)
 
+    assert Path(path).stat().st_size < len(trace.to_bytes()) / 2  # it is packed
     assert told["steps"] == trace.num_steps
     assert told["events"] == trace.num_events
     assert [len(texts) for texts in told["texts"]] == [2, 2]
@@ -152,7 +153,7 @@ def test_view_writes_the_page(recorded, tmp_path, capsys):
 
 
 def test_view_of_a_damaged_trace(recorded, tmp_path, capsys):
-    lines = Path(recorded[0]).read_bytes().splitlines(keepends=True)
+    lines = pv.Trace.load(recorded[0]).to_bytes().splitlines(keepends=True)
     path = tmp_path / "damaged.pvtrace"
     path.write_bytes(b"".join([*lines[:4], b"oops\n", *lines[5:]]))
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pagedviz.errors import ConfigError, PagedvizError, TraceFileError, TraceFormatError, TruncatedTraceWarning
 from pagedviz.events.records import MOST
 from pagedviz.figures import picture
+from pagedviz.lab.long_run import long_run
 from pagedviz.trace import Trace, memory_history
 
 HOLDERS = b'{"d":{"0":{"group":0,"holders":[[7,0]],"born":0}}}'
@@ -38,20 +39,28 @@ def test_bytes_and_back(streams, seed, groups):
     assert same(Trace.from_bytes(trace.to_bytes()), trace)
 
 
+@pytest.mark.parametrize("compress", [True, False])
 @pytest.mark.parametrize("name", ["run.pvtrace", "run.pvtrace.gz", "a trace\u00e9.pvtrace"])
-def test_save_and_load(trace, tmp_path, name):
-    trace.save(tmp_path / name)
+def test_save_and_load(trace, tmp_path, name, compress):
+    trace.save(tmp_path / name, compress=compress)
+    data = (tmp_path / name).read_bytes()
+    assert (gzip.decompress(data) if compress else data) == trace.to_bytes()
     assert same(Trace.load(tmp_path / name), trace)
     assert not Trace.load(str(tmp_path / name)).truncated
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_gzip_is_known_by_its_bytes_and_made_without_a_clock(trace, tmp_path):
-    trace.save(tmp_path / "a.gz")
-    trace.save(tmp_path / "b.gz")
+    for name in ("a.gz", "b.gz", "run.pvtrace"):
+        trace.save(tmp_path / name)
     assert (tmp_path / "a.gz").read_bytes() == (tmp_path / "b.gz").read_bytes()
-    (tmp_path / "a.gz").rename(tmp_path / "plain.pvtrace")
-    assert same(Trace.load(tmp_path / "plain.pvtrace"), trace)
+    assert (tmp_path / "a.gz").read_bytes() == (tmp_path / "run.pvtrace").read_bytes()
+
+
+def test_a_file_has_less_than_20_bytes_an_event(tmp_path):
+    trace = long_run(50_000)
+    trace.save(tmp_path / "run.pvtrace")
+    assert (tmp_path / "run.pvtrace").stat().st_size < 20 * trace.num_events
 
 
 def test_saving_over_a_trace_replaces_it_whole(trace, tmp_path, monkeypatch):
