@@ -315,6 +315,17 @@ def test_bench_measures_both_sides_and_keeps_a_csv(what, size, folder, tmp_path,
     assert path.read_text(encoding="utf-8").splitlines()[0].startswith("batch,new_tokens,")
 
 
+def test_bench_trace_measures_a_run_without_a_model(capsys):
+    assert main(["bench", "trace", "--events", "3000", "--rounds", "2", "--json"]) == 0
+
+    rows = {row["what"]: row for row in json.loads(capsys.readouterr().out)["rows"]}
+    assert list(rows) == ["record", "encode", "decode", "json.loads", "reduce", "plain", "packed", "state_at"]
+    for row in rows.values():
+        assert row["events"] >= 3000
+        assert 0 < row["p20"] <= row["p50"] <= row["p80"] <= row["max"]
+    assert rows["packed"]["p50"] < 20 < rows["plain"]["p50"]
+
+
 def test_text_is_shown_as_it_is(capsys):
     show("a :smile: [bold]b[/bold]", "\x1b]0;owned\x07", bold=1)
 
