@@ -36,7 +36,7 @@ check: $(READY)  ## Lint and types
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-bench: $(READY)  ## Compare with model.generate; measure recording and the memory hierarchy
+bench: $(READY)  ## Compare with model.generate; measure recording, the memory hierarchy and traces
 	$(BIN)/pagedviz bench equality
 	$(BIN)/pagedviz bench throughput
 	$(BIN)/pagedviz bench recording
@@ -44,6 +44,7 @@ bench: $(READY)  ## Compare with model.generate; measure recording and the memor
 	$(BIN)/pagedviz bench prefix --num-device-blocks 400
 	$(BIN)/pagedviz bench swap
 	$(BIN)/pagedviz bench waste
+	$(BIN)/pagedviz bench trace
 
 clean:  ## Remove what the targets above made, except models in the user's cache
 	rm -rf .venv out

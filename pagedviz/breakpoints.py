@@ -48,7 +48,7 @@ class Breakpoint:
         self.before = before
         self._enabled = True
         self.id = number
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self.text = self._describe()
 
     @property
@@ -75,7 +75,9 @@ class Breakpoint:
         name = f" (breakpoint {self.id})" if self.id else ""
         try:
             event = next(filter(self._matches, batch.events), None)
-        except Exception as error:  # noqa: BLE001 - whatever a person's own function raises
+        except KeyboardInterrupt:
+            raise  # it is of whoever pressed Ctrl-C
+        except BaseException as error:  # noqa: BLE001 - whatever a person's own function raises: `sys.exit` too
             self._enabled, self.error = False, error
             return (
                 f"the predicate{name} raised {type(error).__name__}: {error}, in step {batch.step}; it is disabled"

@@ -53,49 +53,54 @@ class Halts:
 
     # -- the guard: on the stepping thread, between two steps --------------------------------------------------
 
-    def before(self) -> str:
-        """Why the next step must not be taken yet; once for each step, so that the next command goes through."""
-        reasons = self._hits(taken=False)
+    def before(self, *, standing: bool) -> str:
+        """What the next step would cause that somebody waits for; once for each step, unless the run stands."""
         waiting, asking = self.breakpoints.ahead, self.predictions.on
         upcoming = self.step + 1
-        if (waiting or asking) and self._stood_before != upcoming:
-            reasons += self._ahead(upcoming, waiting, asking=asking)
-        return "; ".join(reasons)
+        if not (waiting or asking) or (self._stood_before == upcoming and not standing):
+            return ""
+        return self._ahead(upcoming, waiting, asking=asking)
 
     def look_again(self) -> None:
         """What the next step would cause has changed, or who wants to know: forget that the run stood there."""
         self._stood_before = -1
 
-    def _ahead(self, step: int, waiting: tuple[Breakpoint, ...], *, asking: bool) -> list[str]:
-        self.predictions.upcoming = None
+    def _ahead(self, step: int, waiting: tuple[Breakpoint, ...], *, asking: bool) -> str:
         try:
-            kinds = self._engine.preview().kinds
+            # A policy that cannot look ahead need not be told of while there is nothing to decide.
+            kinds = self._engine.preview().kinds if self._engine.unfinished_request_ids() else ()
         except PolicyError as error:
+            self.predictions.forget()
             self._stood_before = step
-            return [f"stopped before step {step}, which cannot be planned: {error}"]
-        found = [item for item in waiting if item.before in kinds]
-        if not found and not (asking and kinds):
-            return []
-        self._stood_before = step
+            return f"stopped before step {step}, which cannot be planned: {error}"
         if asking and kinds:
             sequences = self._engine.snapshot().sequences
             requests = {id_: sequence.request for id_, sequence in sequences.items()}
             blocks = {id_: [e for table in s.tables.values() for e in table] for id_, s in sequences.items()}
             self.predictions.ask(step, kinds, requests, blocks)
+        else:
+            self.predictions.forget()
+        found = [item for item in waiting if item.before in kinds]
+        if not found and not (asking and kinds):
+            return ""
+        self._stood_before = step
         names = ", ".join(f"breakpoint {item.id}" for item in found)
         shown = kinds if asking else tuple(dict.fromkeys(item.before or "" for item in found))
-        return [f"stopped before step {step}, which will cause {', '.join(shown)}{f' ({names})' if names else ''}"]
+        return f"stopped before step {step}, which will cause {', '.join(shown)}{f' ({names})' if names else ''}"
 
-    def after(self) -> str:
-        """Why the run must stand after the step that was just taken."""
-        return "; ".join(self._hits(taken=True))
+    def after(self, *, step: bool) -> str:
+        """Why the run must stand after the step that was just tried, or after what came between two.
 
-    def _hits(self, *, taken: bool) -> list[str]:
+        What a failed step published stands, so it counts; the step is still ahead, and may cause other things now.
+        """
         batches, self._batches = self._batches, []
-        if taken:
-            self.predictions.judge(batches)
+        if step:
+            over = self.step >= self._stood_before
+            self.predictions.judge(batches, over=over)
+            if not over:
+                self.look_again()
         hits = self.breakpoints.hits(batches) if batches else []
-        return [f"stopped: {', '.join(hits)}"] if hits else []
+        return f"stopped: {', '.join(hits)}" if hits else ""
 
     # ------------------------------------------------------------------------------------------------------------
 

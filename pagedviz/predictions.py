@@ -34,6 +34,7 @@ class Pick(msgspec.Struct, frozen=True, omit_defaults=True):
 class Prediction(msgspec.Struct, frozen=True):
     """A guess, and what happened.
 
+    ``step`` is the one whose events have it; what stands of a step that failed is with the step before.
     ``choice`` is what the step chose, in the guess's terms: the blocks that were evicted, copied or moved; the
     sequences or requests that copied or were moved or preempted. ``why`` is the reason that the event gives.
     """
@@ -93,7 +94,11 @@ class Predictions:
         """Ask for guesses from now on, or no more."""
         self.on = on
         if not on:
-            self.upcoming = self.guess = None
+            self.forget()
+
+    def forget(self) -> None:
+        """Nothing is ahead that could be guessed, or nobody asks."""
+        self.upcoming = self.guess = None
 
     def ask(
         self,
@@ -102,7 +107,7 @@ class Predictions:
         requests: Mapping[int, str],
         blocks: Mapping[int, Iterable[tuple[str, int]]],
     ) -> None:
-        """A step is ahead that causes these kinds.
+        """A step is ahead that causes these kinds. What was guessed stays as long as it answers the question.
 
         Args:
             step: its number.
@@ -110,8 +115,19 @@ class Predictions:
             requests: sequence -> its request.
             blocks: sequence -> the (tier, block) pairs in its tables.
         """
+        before, self.upcoming = self.upcoming, Upcoming(step, kinds)
         self._requests, self._blocks = requests, blocks
-        self.upcoming = Upcoming(step, kinds)
+        if self.guess is not None and not (before and self._still_answers(self.guess, before, self.upcoming)):
+            self.guess = None
+
+    def _still_answers(self, guess: Pick, before: Upcoming, now: Upcoming) -> bool:
+        asked = {kind for kind in before.kinds if _term(guess) in ANSWERS[kind]}
+        return (
+            before.step == now.step
+            and not asked.isdisjoint(now.kinds)
+            and (guess.sequence is None or guess.sequence in self._requests)
+            and (guess.request is None or guess.request in self._requests.values())
+        )
 
     def take(self, pick: Pick) -> None:
         """Note what a person expects; a later guess for the same step replaces it.
@@ -134,10 +150,17 @@ class Predictions:
             raise ConfigError(f"request={pick.request!r} is none of {sorted(set(requests.values()))}")
         self.guess = pick
 
-    def judge(self, batches: Iterable[Batch]) -> None:
-        """A step was taken: compare, if anything was guessed."""
-        guess, self.guess, self.upcoming = self.guess, None, None
-        if guess is None:
+    def judge(self, batches: Iterable[Batch], *, over: bool) -> None:
+        """A step was tried: compare, if anything was guessed.
+
+        Args:
+            batches: what happened.
+            over: the step was taken. What a failed step decided stands; a guess that was not right then, and could
+                still have become so, makes no prediction.
+        """
+        guess, upcoming = self.guess, self.upcoming
+        self.forget()
+        if guess is None or upcoming is None:
             return
         events = [(batch.step, event) for batch in batches for event in batch.events]
         why_preempted = {event.request: event.reason for _, event in events if isinstance(event, RequestPreempted)}
@@ -155,7 +178,9 @@ class Predictions:
                 break
             if found is None:
                 found = Prediction(step, kind, guess, picks, why, right=False)
-        if found is not None:
+        happened = {type(event).__name__ for _, event in events}
+        open_ = any(_term(guess) in ANSWERS[kind] for kind in upcoming.kinds if kind not in happened)
+        if found is not None and (found.right or over or not open_):
             self.made = (*self.made, self._all_of_kind(found, events))
 
     def _all_of_kind(self, made: Prediction, events: Iterable[tuple[int, AnyEvent]]) -> Prediction:

@@ -122,7 +122,7 @@ class Session:
             until: run instead until the step is over in which this happened: a kind of event by its name or
                 class, or a function of an event that returns True; or until the step of this number is over.
 
-        A breakpoint ends it sooner.
+        A breakpoint ends it sooner, and so does Ctrl-C, after the step in progress.
 
         Raises:
             SessionError: the engine failed, or the function ``until`` raised (its error is the cause); the session
@@ -133,8 +133,7 @@ class Session:
         if isinstance(n, bool) or not isinstance(n, int) or n < 1:
             raise SessionError(f"step({n!r}): the number of steps must be at least 1")
         if until is None:
-            self._stepper.begin(steps=n)
-            self._stepper.await_rest()
+            self._begin(n)
         elif n != 1:
             raise SessionError(f"step({n}, until={until!r}): give one of them")
         else:
@@ -142,14 +141,19 @@ class Session:
         self._raise_failure()
         return self
 
-    def _step_until(self, until: str | type[Event] | Predicate | int) -> None:
-        awaited = self._halts.until(until)
+    def _begin(self, steps: int) -> None:
+        """Take so many steps and return when the run stands; Ctrl-C pauses it."""
         try:
-            self._stepper.begin(steps=_ENDLESS)
+            self._stepper.begin(steps=steps)
             self._stepper.await_rest()
         except KeyboardInterrupt:
             self.pause()
             raise
+
+    def _step_until(self, until: str | type[Event] | Predicate | int) -> None:
+        awaited = self._halts.until(until)
+        try:
+            self._begin(_ENDLESS)
         finally:
             awaited.remove()
         if awaited.error is not None:
@@ -303,7 +307,7 @@ class Session:
             run.commands,
             breaks=tuple(Break(item.id, item.text, item.enabled) for item in self.breakpoints),
             predicting=guesses.on,
-            upcoming=None if run.moving else guesses.upcoming,
+            upcoming=guesses.upcoming if run.state == "paused" and not run.moving else None,
             score=guesses.score,
         )
 

@@ -44,20 +44,24 @@ class Work(Protocol):
 class Guard(Protocol):
     """Says when the run must stand still. Called on the stepping thread, between two steps."""
 
-    def before(self) -> str:
-        """Why the next step must not be taken yet, or ""; asked again about the same step, it lets it pass."""
+    def before(self, *, standing: bool) -> str:
+        """What the next step would cause, if that is a reason not to take it yet; "" if the run stood there before.
 
-    def after(self) -> str:
-        """Why the run must stand after the step that was just taken, or ""."""
+        While the run is ``standing`` it is said every time.
+        """
+
+    def after(self, *, step: bool) -> str:
+        """Why the run must stand after a step that was tried, or after what came between two; "" if it need not."""
 
 
 class _Open:
     """A guard that lets everything pass."""
 
-    def before(self) -> str:
+    def before(self, *, standing: bool) -> str:  # noqa: ARG002 - a guard's
         return ""
 
-    after = before
+    def after(self, *, step: bool) -> str:  # noqa: ARG002
+        return ""
 
 
 class Stepper:
@@ -70,7 +74,6 @@ class Stepper:
         self._work = work
         self._guard: Guard = guard or _Open()
         self.state: RunState = "ready"
-        self.message = ""
         self.error: BaseException | None = None
         self.commands = 0
         self._listeners: list[Listener] = []
@@ -87,10 +90,17 @@ class Stepper:
         # Whether the guard has looked ahead since the run stands, and how often what it goes by was changed.
         self._looked = True
         self._changes = 0
+        # Why the run stands, or what else there is to say; and what the step ahead would cause, anew at each look.
+        self._why = self._ahead = ""
         self._questions: list[Callable[[], None]] = []
         self._told = self._news()
 
     # -- for any thread ----------------------------------------------------------------------------------
+
+    @property
+    def message(self) -> str:
+        """A sentence for the person, "" if there is nothing to say."""
+        return _joined(self._why, self._ahead)
 
     @property
     def alive(self) -> bool:
@@ -112,7 +122,7 @@ class Stepper:
                 # Also when the last step ends it first: new work then waits for a person.
                 self._stopping, self._go = self.alive, False
             elif not self.alive and self.state in ("finished", "stopped"):
-                self.message = NOTHING_TO_DO
+                self._why, self._ahead = NOTHING_TO_DO, ""
             else:
                 self.begin(steps=int(command == "step"))
             self._control.notify_all()
@@ -131,7 +141,7 @@ class Stepper:
             self._owed = self._owed + steps if steps else 0
             if self._go or not self.alive:
                 self.state, self.error = ("running" if self._go else "paused"), None
-            self.message = ""  # it was about where the run stood
+            self._why = self._ahead = ""  # it was about where the run stood
             if not self.alive:
                 # A thread that still computes while the interpreter goes down can crash it.
                 atexit.register(self._exit)
@@ -257,47 +267,54 @@ class Stepper:
                 return True
             if order == "stop":
                 self._work.abandon()
+                self._look()  # nothing is ahead any more
                 self._end("stopped")
                 return False
             return self._step()
         except BaseException as error:  # noqa: BLE001 - a thread has nobody to raise to; who waits for it will
-            self._end("failed", f"{type(error).__name__}: {error}", error)
-            return False
+            return self._fail(error)
 
     def _step(self) -> bool:
         """Take a step if nothing speaks against it; False if that was the end of the run."""
         if not self._work.pending():
             self._end("finished", NOTHING_TO_DO)
             return False
-        reason = self._guard.before()
-        if not reason:
-            self._work.step()
-            reason = self._guard.after()
-        if reason:
-            self._stand(reason)
+        why, ahead = self._guard.after(step=False), self._guard.before(standing=False)
+        if not why and not ahead:
+            try:
+                self._work.step()
+            except BaseException as error:  # noqa: BLE001 - what stands of the step is still worth telling
+                return self._fail(error, self._guard.after(step=True))
+            why = self._guard.after(step=True)
+        if why or ahead:
+            self._stand(why, ahead)
         if not self._work.pending():
-            self._end("finished", reason)
+            self._end("finished", why)
             return False
         # Single steps are shown at once; of many in a row only the last has to be. What stands still is shown then.
-        if not reason:
+        if not why and not ahead:
             self.tell(urgent=not self._go and not self._owed)
         return True
 
-    def _stand(self, reason: str) -> None:
+    def _stand(self, why: str, ahead: str) -> None:
         """Take no further step until somebody says so."""
         with self._control:
             self._go, self._owed = False, 0
-            self.message = reason
+            self._why, self._ahead = why, ahead
 
     def _look(self) -> None:
         """The run has come to stand: what is ahead is shown now, so that the next command goes through it."""
         changes = self._changes
-        reason = self._guard.before() if self._work.pending() else ""
+        why, ahead = self._guard.after(step=False), self._guard.before(standing=True)
         with self._control:
             self._looked = self._changes == changes
-            if reason:
-                self.message = f"{self.message}; {reason}" if self.message else reason
+            self._why = _joined(self._why, why)
+            self._ahead = "" if self._go or self._owed else ahead
             self._control.notify_all()
+
+    def _fail(self, error: BaseException, why: str = "") -> bool:
+        self._end("failed", _joined(f"{type(error).__name__}: {error}", why), error)
+        return False
 
     def _end(self, state: RunState, message: str = "", error: BaseException | None = None) -> None:
         with self._control:
@@ -323,12 +340,13 @@ class Stepper:
             call(*args)
         except Exception as error:  # noqa: BLE001 - whatever a view raises
             _log.exception("A view failed")
-            self.message = f"A view failed: {type(error).__name__}: {error}"
+            self._why = f"A view failed: {type(error).__name__}: {error}"
             return False
         return True
 
     def _rest(self, state: RunState, message: str = "", error: BaseException | None = None) -> None:
-        self.state, self.message, self.error = state, message, error
+        self.state, self.error = state, error
+        self._why, self._ahead = message, ""
 
     def _news(self) -> tuple[object, ...]:
         return self.state, self.message, self.commands, self._changes
@@ -344,3 +362,7 @@ class Stepper:
             self._stopping = True
             self._control.notify_all()
             self._control.wait_for(lambda: not self.alive, _PATIENCE_AT_EXIT_S)
+
+
+def _joined(*sentences: str) -> str:
+    return "; ".join(filter(None, sentences))

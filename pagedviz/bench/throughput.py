@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
-from statistics import median, quantiles
+from statistics import median
 from typing import Any
 
 import torch
@@ -50,14 +50,6 @@ class RecordingRow:
     def slowdown(self) -> float:
         """Median over pairs of rounds of on / off - 1."""
         return median(a / b for a, b in zip(self.on, self.off, strict=True)) - 1
-
-
-def percentiles(values: Sequence[float]) -> tuple[float, float, float]:
-    """p20, p50 and p80."""
-    if len(values) == 1:
-        return (values[0],) * 3
-    fifths = quantiles(values, n=5, method="inclusive")
-    return fifths[0], median(values), fifths[3]
 
 
 def throughput(

@@ -1,4 +1,4 @@
-"""Measure: the engine against model.generate, what recording costs, and the memory hierarchy."""
+"""Measure: the engine against model.generate, what recording costs, the memory hierarchy, and traces."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import inspect
 import platform
 from typing import Any
 
-from pagedviz.commands import bench_memory, bench_model
+from pagedviz.commands import bench_memory, bench_model, bench_trace
 from pagedviz.commands.options import HelpFormatter, add_json_argument, check_writable, print_json, version_of
 
-BENCHMARKS = {**bench_model.BENCHMARKS, **bench_memory.BENCHMARKS}
+BENCHMARKS = {**bench_model.BENCHMARKS, **bench_memory.BENCHMARKS, **bench_trace.BENCHMARKS}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

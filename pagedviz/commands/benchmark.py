@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from statistics import median, quantiles
 from typing import Any, NamedTuple
 
 Rows = tuple[list[dict[str, Any]], bool]
@@ -18,10 +19,16 @@ class Benchmark(NamedTuple):
     takes: str
 
 
+def percentiles(values: Sequence[float]) -> tuple[float, float, float]:
+    """p20, p50 and p80."""
+    if len(values) == 1:
+        return (values[0],) * 3
+    fifths = quantiles(values, n=5, method="inclusive")
+    return fifths[0], median(values), fifths[3]
+
+
 def spread(name: str, values: Sequence[float], digits: int) -> dict[str, float]:
     """p20, p50 and p80 of the values, as columns."""
-    from pagedviz.bench.throughput import percentiles
-
     return {
         f"{name}_p{p}": round(value, digits) for p, value in zip((20, 50, 80), percentiles(values), strict=True)
     }

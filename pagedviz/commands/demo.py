@@ -33,8 +33,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Generate with progress, then print texts, memory and files."""
     from rich.console import Console
 
-    from pagedviz.figures import picture
-    from pagedviz.trace import last_step_in_use, memory_history, record
+    from pagedviz.figures.picture import picture_of
+    from pagedviz.trace import last_step_in_use, record
     from pagedviz.trace.file import write
 
     console = Console()
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
     trace = recording.trace
     trace.save(out / "demo.pvtrace")
     state = trace.state_at(last_step_in_use(trace))
-    write(out / "demo.svg", picture(state, trace.info, memory_history(trace)).encode(), "picture")
+    write(out / "demo.svg", picture_of(trace, state).encode(), "picture")
     for question, output in zip(QUESTIONS, outputs, strict=True):
         show(f"\n{question}\n", output.outputs[0].text, bold=1)
     show("")

@@ -23,7 +23,7 @@ SAMPLES_TEMPERATURE = 0.8
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("prompt", nargs="+", help="a prompt; several run at the same time")
-    parser.add_argument("--out", default="run.pvtrace", help="the trace file; a name in .gz is compressed")
+    parser.add_argument("--out", default="run.pvtrace", help="the trace file, packed with gzip")
     parser.add_argument("--max-tokens", type=int, default=64, help="tokens to generate per sample, at most")
     parser.add_argument(
         "--temperature",

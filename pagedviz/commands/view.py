@@ -35,14 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Load the trace, print the state, draw the picture, write or open the page."""
-    from pagedviz.figures import picture
-    from pagedviz.trace import last_step_in_use, memory_history
+    from pagedviz.figures.picture import picture_of
+    from pagedviz.trace import last_step_in_use
     from pagedviz.trace.file import write
 
     trace = load_trace(arguments.trace, sound_part=arguments.sound_part)
     state = trace.state_at(last_step_in_use(trace) if arguments.step is None else arguments.step)
     if arguments.svg:
-        write(arguments.svg, picture(state, trace.info, memory_history(trace)).encode(), "picture")
+        write(arguments.svg, picture_of(trace, state).encode(), "picture")
     if arguments.html:
         trace.to_html(arguments.html)
     if arguments.json:

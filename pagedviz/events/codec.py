@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from pagedviz.errors import TraceFormatError
-from pagedviz.events.records import KINDS, Batch
+from pagedviz.events.records import KINDS, Batch, Int
 
 FORMAT = "pagedviz-trace"
 VERSION = 2
@@ -29,8 +29,8 @@ VERSION = 2
 class LayerGroup(msgspec.Struct, frozen=True):
     """Layers that share a block table. ``window`` is their sliding window in tokens, None if they see all."""
 
-    layers: tuple[int, ...]
-    window: int | None = None
+    layers: tuple[Int, ...]
+    window: Int | None = None
 
 
 class EngineInfo(msgspec.Struct, frozen=True):
@@ -41,17 +41,17 @@ class EngineInfo(msgspec.Struct, frozen=True):
     """
 
     model: str
-    block_size: int
-    num_device_blocks: int
-    num_host_blocks: int
+    block_size: Int
+    num_device_blocks: Int
+    num_host_blocks: Int
     groups: tuple[LayerGroup, ...]
-    num_kv_heads: int
-    head_dim: int
+    num_kv_heads: Int
+    head_dim: Int
     dtype: str
     device: str
     simulated: bool
     attention: str
-    bytes_per_block: int
+    bytes_per_block: Int
     pagedviz: str
 
 

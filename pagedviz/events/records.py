@@ -11,9 +11,18 @@ block table, and *logical* is an index into that table.
 
 from __future__ import annotations
 
-from typing import Union
+from typing import Annotated, Union
 
 import msgspec
+
+MOST = 2**53 - 1
+"""The largest number in a trace: beyond it JavaScript, whose numbers are doubles, no longer counts by ones."""
+
+Int = Annotated[int, msgspec.Meta(ge=-MOST, le=MOST)]
+"""Every number of an event, a keyframe or a header: what ``Number.isSafeInteger`` lets pass, and nothing else.
+
+An engine emits none below 0. In a state -1 says "none": ``copied_from``, ``moved_from`` and ``cached`` of a block.
+"""
 
 
 class Event(msgspec.Struct, frozen=True, array_like=True, tag=True, gc=False):
@@ -26,16 +35,16 @@ class Event(msgspec.Struct, frozen=True, array_like=True, tag=True, gc=False):
 class StepStarted(Event, frozen=True):
     """A step began. ``scheduled`` has, per sequence, the positions whose K and V this step computes."""
 
-    scheduled: tuple[tuple[int, int, int], ...]
+    scheduled: tuple[tuple[Int, Int, Int], ...]
     """(sequence, first position, number of tokens)."""
 
 
 class StepFinished(Event, frozen=True):
     """The K and V of all that was scheduled are in their slots; what follows was decided from the logits."""
 
-    duration_us: int
-    prefill_tokens: int
-    decode_tokens: int
+    duration_us: Int
+    prefill_tokens: Int
+    decode_tokens: Int
 
 
 class KernelLaunched(Event, frozen=True):
@@ -47,10 +56,10 @@ class KernelLaunched(Event, frozen=True):
     """
 
     name: str
-    grid: tuple[int, ...]
-    launches: int
-    blocks_read: int
-    duration_us: int
+    grid: tuple[Int, ...]
+    launches: Int
+    blocks_read: Int
+    duration_us: Int
 
 
 # -- request --------------------------------------------------------------------------------------------------
@@ -60,12 +69,12 @@ class RequestAdded(Event, frozen=True):
     """A request joined the waiting queue."""
 
     request: str
-    sequences: tuple[int, ...]
+    sequences: tuple[Int, ...]
     """Its samples' sequence ids. All but the first start when the prompt is in memory (``SequenceForked``)."""
-    prompt: tuple[int, ...]
+    prompt: tuple[Int, ...]
     texts: tuple[str, ...]
     """One piece of text per prompt token; empty without a tokenizer."""
-    max_tokens: int
+    max_tokens: Int
 
 
 class RequestScheduled(Event, frozen=True):
@@ -83,9 +92,9 @@ class RequestPreempted(Event, frozen=True):
     mode: str
     """``recompute``: its K and V are given up and computed again later; ``swap``: they move to the host tier."""
     reason: str
-    blocks_freed: int
+    blocks_freed: Int
     """Device blocks that nobody holds any more. Full ones may stay cached."""
-    tokens_lost: int
+    tokens_lost: Int
     """How many tokens' K and V were in its blocks; 0 when they were swapped out."""
 
 
@@ -104,16 +113,16 @@ class SequenceForked(Event, frozen=True):
     """
 
     request: str
-    parent: int
-    child: int
-    num_tokens: int
+    parent: Int
+    child: Int
+    num_tokens: Int
 
 
 class SequenceFinished(Event, frozen=True):
     """A sequence produces no more tokens."""
 
     request: str
-    sequence: int
+    sequence: Int
     reason: str
 
 
@@ -121,15 +130,15 @@ class SequenceDropped(Event, frozen=True):
     """A beam fell out of the best and is forgotten; its blocks were released."""
 
     request: str
-    sequence: int
+    sequence: Int
 
 
 class TokenAppended(Event, frozen=True):
     """A sampled token took its position. Its K and V are computed by a later step."""
 
-    sequence: int
-    position: int
-    token: int
+    sequence: Int
+    position: Int
+    token: Int
     text: str
 
 
@@ -140,10 +149,10 @@ class BlockAllocated(Event, frozen=True):
     """A free block became entry ``logical`` of a sequence's block table."""
 
     tier: str
-    group: int
-    block: int
-    sequence: int
-    logical: int
+    group: Int
+    block: Int
+    sequence: Int
+    logical: Int
     reason: str
     """``prefill``, ``decode``, ``copy_on_write``, ``swap_out``, ``swap_in`` or ``prefix_hit`` (from the host)."""
 
@@ -152,10 +161,10 @@ class BlockFilled(Event, frozen=True):
     """The last slot of a block was written; its content has a name from now on."""
 
     tier: str
-    group: int
-    block: int
-    sequence: int
-    logical: int
+    group: Int
+    block: Int
+    sequence: Int
+    logical: Int
     hash: str
     """16 hex digits, chained: equal hash, equal tokens from the start of the sequence to the block's end."""
 
@@ -164,41 +173,41 @@ class BlockShared(Event, frozen=True):
     """One more sequence has the block in its table, as entry ``logical``, instead of what was there."""
 
     tier: str
-    group: int
-    block: int
-    sequence: int
-    logical: int
-    refcount: int
+    group: Int
+    block: Int
+    sequence: Int
+    logical: Int
+    refcount: Int
 
 
 class BlockCopied(Event, frozen=True):
     """Copy-on-write: ``sequence`` is about to write into a block it shares, and got a copy of its own."""
 
     tier: str
-    group: int
-    source: int
-    target: int
-    sequence: int
-    logical: int
+    group: Int
+    source: Int
+    target: Int
+    sequence: Int
+    logical: Int
 
 
 class BlockReleased(Event, frozen=True):
     """A sequence no longer has the block as entry ``logical``; ``refcount`` others still do."""
 
     tier: str
-    group: int
-    block: int
-    sequence: int
-    logical: int
-    refcount: int
+    group: Int
+    block: Int
+    sequence: Int
+    logical: Int
+    refcount: Int
 
 
 class BlockFreed(Event, frozen=True):
     """Nobody has the block any more, and its content is given up; it can be handed out again."""
 
     tier: str
-    group: int
-    block: int
+    group: Int
+    block: Int
 
 
 class BlockCached(Event, frozen=True):
@@ -208,8 +217,8 @@ class BlockCached(Event, frozen=True):
     """
 
     tier: str
-    group: int
-    block: int
+    group: Int
+    block: Int
     hash: str
 
 
@@ -224,10 +233,10 @@ class PrefixHit(Event, frozen=True):
     """
 
     request: str
-    sequence: int
-    blocks: int
-    tokens: int
-    from_host: int
+    sequence: Int
+    blocks: Int
+    tokens: Int
+    from_host: Int
     resumed: bool
 
 
@@ -235,8 +244,8 @@ class PrefixMissed(Event, frozen=True):
     """The next ``tokens`` tokens of the sequence were looked for and not found."""
 
     request: str
-    sequence: int
-    tokens: int
+    sequence: Int
+    tokens: Int
     reason: str
     """A sentence's end: ``no such prefix``, ``shorter than a block``, ``evicted at step 41 by lru``."""
     resumed: bool
@@ -249,20 +258,20 @@ class BlockEvicted(Event, frozen=True):
     """
 
     tier: str
-    group: int
-    block: int
+    group: Int
+    block: Int
     hash: str
     policy: str
     why: str
     """The policy's own explanation; on the device of two tiers also the placement's: down, or given up."""
-    age: int
+    age: Int
     """Steps since its last owner let go of it."""
 
 
 class PrefixCacheReset(Event, frozen=True):
     """All cached blocks were freed, ``blocks`` of them, and no block has a name any more."""
 
-    blocks: int
+    blocks: Int
 
 
 # -- tier -----------------------------------------------------------------------------------------------------
@@ -275,18 +284,18 @@ class SwappedOut(Event, frozen=True):
     """
 
     request: str
-    pairs: tuple[tuple[int, int], ...]
-    num_bytes: int
-    duration_us: int
+    pairs: tuple[tuple[Int, Int], ...]
+    num_bytes: Int
+    duration_us: Int
 
 
 class SwappedIn(Event, frozen=True):
     """The content of host blocks was copied to device blocks: ``pairs`` of (host block, device block)."""
 
     request: str
-    pairs: tuple[tuple[int, int], ...]
-    num_bytes: int
-    duration_us: int
+    pairs: tuple[tuple[Int, Int], ...]
+    num_bytes: Int
+    duration_us: Int
 
 
 AnyEvent = Union[
@@ -329,7 +338,7 @@ class Batch(msgspec.Struct, frozen=True):
         events: in the order in which they happened.
     """
 
-    seq: int
-    step: int
-    t_us: int
+    seq: Int
+    step: Int
+    t_us: Int
     events: tuple[AnyEvent, ...]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from html import escape
 from typing import TYPE_CHECKING
 
 from pagedviz.events.codec import EngineInfo
 from pagedviz.figures import words
-from pagedviz.figures.frame import INK, finish, need_state, need_tier
+from pagedviz.figures.frame import INK, finish, literal, need_state, need_tier
 from pagedviz.figures.sentences import describe
 from pagedviz.figures.theme import theme
 from pagedviz.trace import State
@@ -55,7 +54,7 @@ def block_map(state: State, info: EngineInfo | None = None, tier: str = "device"
             cells[row][column] = 2 + block.holders[0][0] % (len(colours) - 1) if block.holders else 1
         else:
             cells[row][column] = 0
-        hover[row][column] = escape(describe(state, tier, number), quote=False)  # plotly reads tags
+        hover[row][column] = literal(describe(state, tier, number), 400)
     scale = [_FREE, *colours]
     figure = go.Figure(
         go.Heatmap(

@@ -1,11 +1,13 @@
-"""What plotly figures share: checked arguments, the template, titles and axes, a word when nothing is there."""
+"""What plotly figures share: checked arguments, literal text, the template, titles, a word where nothing is."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from pagedviz.errors import ConfigError
+from pagedviz.figures.words import plain
 from pagedviz.trace import State, Trace
 
 if TYPE_CHECKING:
@@ -16,6 +18,9 @@ INK = "#1f2328"
 
 EDGE = {"width": 1, "color": "rgba(127,127,127,0.6)"}
 """Of bars that touch, on a light ground and on a dark one."""
+
+_LONGEST = 200
+"""Characters of a title."""
 
 
 def pale(colour: str) -> str:
@@ -74,18 +79,36 @@ def _short(value: object) -> str:
     return f"{type(value).__name__} {said}" if len(said) <= 60 else f"a {type(value).__name__}"
 
 
-def finish(figure: go.Figure, title: str, x: str, y: str, *, empty: str = "", **layout: Any) -> go.Figure:
+def literal(text: str, limit: int = 60) -> str:
+    """Text that plotly shows as it is, not longer than ``limit``: it reads tags, entities, and TeX between dollars.
+
+    Whatever comes from a trace or a person goes through here: names, reasons, what a model wrote.
+    """
+    return escape(plain(text, limit), quote=False).replace("$", "&#36;")  # it knows no &quot;
+
+
+def finish(
+    figure: go.Figure, title: str, x: str, y: str, *, below: str = "", empty: str = "", **layout: Any
+) -> go.Figure:
     """Title and axes; ``empty`` is what the figure says instead of data. Templates follow plotly's default.
 
-    plotly's own default template is replaced by its white one; whoever chose another one gets that.
+    plotly's own default template is replaced by its white one; whoever chose another one gets that. A line in
+    small print can stand ``below`` the title. Texts are shown as they are.
     """
     import plotly.io as pio
 
     if pio.templates.default == "plotly":
         figure.update_layout(template="plotly_white")
-    figure.update_layout(title=title, xaxis_title=x, yaxis_title=y, **layout)
+    title = literal(title, _LONGEST) + (f"<br><sub>{literal(below, _LONGEST)}</sub>" if below else "")
+    figure.update_layout(title=title, xaxis_title=literal(x, _LONGEST), yaxis_title=literal(y, _LONGEST), **layout)
     if empty:
         figure.add_annotation(
-            text=empty, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False, font={"size": 16}
+            text=literal(empty, _LONGEST),
+            x=0.5,
+            y=0.5,
+            xref="paper",
+            yref="paper",
+            showarrow=False,
+            font={"size": 16},
         )
     return figure

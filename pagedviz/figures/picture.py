@@ -16,7 +16,7 @@ from pagedviz.figures.strip import memory_bar, memory_strip
 from pagedviz.figures.summary import blocks_in_use, hit_rate, summary
 from pagedviz.figures.svg import INK, LINE, MUTED, PANEL, element, rect, text
 from pagedviz.figures.theme import theme
-from pagedviz.trace import MemoryPoint, Sequence, State
+from pagedviz.trace import MemoryPoint, Sequence, State, Trace, memory_history
 
 _WIDTH, _EDGE, _GAP = 1080.0, 24.0, 28.0
 _LEFT = 500.0
@@ -60,6 +60,15 @@ def picture(state: State, info: EngineInfo, history: Points[MemoryPoint] | None 
         font_size=12,
         fill=INK,
     )
+
+
+def picture_of(trace: Trace, state: State) -> str:
+    """The picture of a state of a trace, with the timeline until then and nothing of what came after.
+
+    Raises:
+        TraceFormatError: an event until then contradicts what came before.
+    """
+    return picture(state, trace.info, memory_history(trace, until=state.step))
 
 
 def _title(state: State, info: EngineInfo, note: str) -> str:

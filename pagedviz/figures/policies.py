@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
-from pagedviz.figures.frame import finish
+from pagedviz.figures.frame import finish, literal
 from pagedviz.figures.theme import theme
 
 if TYPE_CHECKING:
@@ -52,11 +52,12 @@ def hit_rates(rows: Iterable[HitRate]) -> go.Figure:
         figure.add_scatter(
             x=[row.num_blocks for row in points],
             y=[100 * row.hit_rate for row in points],
-            name=policy,
+            name=literal(policy),
+            customdata=[literal(policy)] * len(points),
             mode="lines+markers",
             line={"color": theme().owner(number), "dash": "dash" if again else "solid"},
             marker={"symbol": "diamond" if again else "circle"},
-            hovertemplate=f"%{{y:.1f}} % {policy}<extra></extra>",
+            hovertemplate="%{y:.1f} % %{customdata}<extra></extra>",
         )
     return finish(
         figure,

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from pagedviz.errors import ConfigError
-from pagedviz.figures.frame import finish, need_choice, need_trace
+from pagedviz.figures.frame import finish, literal, need_choice, need_trace
 from pagedviz.figures.theme import theme
-from pagedviz.figures.words import plain, plural
+from pagedviz.figures.words import plural
 from pagedviz.trace import Trace
 from pagedviz.trace.lanes import ACTIVITIES, Stretch, request_stretches
 
@@ -58,7 +58,7 @@ def request_lanes(trace: Trace, by: str = "step", requests: Iterable[str] | None
             base=[begin for _, _, begin, _ in bars],
             x=[length for _, _, _, length in bars],
             y=[row for row, *_ in bars],
-            customdata=[[plain(shown[row], 40), _said(piece)] for row, piece, *_ in bars],
+            customdata=[[literal(shown[row], 40), _said(piece)] for row, piece, *_ in bars],
             name=theme().label(what),
             marker={
                 "color": theme().lanes[what],
@@ -81,7 +81,7 @@ def request_lanes(trace: Trace, by: str = "step", requests: Iterable[str] | None
         height=max(320, min(1600, 190 + 26 * len(shown))),
         yaxis={
             "tickvals": list(range(len(shown))) if len(shown) <= 60 else None,
-            "ticktext": [plain(name, 24) for name in shown] if len(shown) <= 60 else None,
+            "ticktext": [literal(name, 24) for name in shown] if len(shown) <= 60 else None,
             "range": [len(shown) - 0.5, -0.5] if shown else None,
             "showgrid": False,
             "zeroline": False,

@@ -72,9 +72,10 @@ def reuse_distances(trace: Trace) -> go.Figure:
     told = f"{plural(len(distances), 'use')}, {percent(first, len(distances))} of them first ones"
     return finish(
         figure,
-        f"Reuse distances of prompt blocks<br><sub>{told}</sub>",
+        "Reuse distances of prompt blocks",
         "other contents used in between; blocks in the cache",
         "uses",
+        below=told,
         empty="" if distances else "No prompt asked for a full block",
         bargap=0,
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 1, "xanchor": "right"},

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from pagedviz.errors import TraceFileError, TraceFormatError
+from pagedviz.errors import ConfigError, TraceFileError, TraceFormatError
 from pagedviz.events import Batch, codec
 from pagedviz.trace.invariants import contradictions
 from pagedviz.trace.reducer import apply_batch
@@ -25,9 +25,11 @@ from pagedviz.trace.state import State
 
 MOST_UNPACKED = 1 << 28
 MOST_GROWTH = 100
-"""A gzipped trace may grow to 256 MiB, or to a hundred times its size: real ones grow ten- to thirtyfold."""
+"""A gzipped trace may grow to 256 MiB, or to a hundred times its size: real ones grow four- to thirtyfold."""
 
 _GZIP_MAGIC = b"\x1f\x8b"
+_GZIP_LEVEL = 4
+"""A million events: 13 MB in 0.6 s. Level 9 takes 3.2 s for 12 MB, level 1 0.4 s for 15 MB."""
 _CHUNK = 1 << 14
 _FIRST_BATCH = 3
 """The line of the first batch."""
@@ -172,35 +174,57 @@ def read(path: str | os.PathLike[str], *, sound_part: bool = False) -> Parts:
     """The parts of a trace file, as ``from_bytes`` has them.
 
     Raises:
+        ConfigError: the path is none.
         TraceFileError: it is not there, or cannot be read.
         TraceFormatError: it is no trace, or a damaged one.
     """
+    source = as_path(path)
     try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise TraceFileError(f"cannot read the trace {os.fspath(path)!r}: {error.strerror}") from error
+        data = source.read_bytes()
+    except (OSError, ValueError) as error:
+        raise TraceFileError(f"cannot read the trace {os.fspath(path)!r}: {_why(error)}") from error
     try:
         return from_bytes(data, sound_part=sound_part)
     except TraceFormatError as error:
         raise TraceFormatError(f"{os.fspath(path)}: {error}") from error
 
 
-def write(path: str | os.PathLike[str], data: bytes, what: str = "trace") -> None:
-    """Write a file whole or not at all; a trace is gzipped if the name ends in ``.gz``.
+def write(path: str | os.PathLike[str], data: bytes, what: str = "trace", *, compress: bool = False) -> None:
+    """Write a file whole or not at all, gzipped if ``compress``.
 
     Raises:
-        TraceFileError: the folder is not there, or cannot be written to.
+        ConfigError: the path is none.
+        TraceFileError: the folder is not there, or cannot be written to, or no file can have that name.
     """
-    target = Path(path)
-    if what == "trace" and target.suffix == ".gz":
-        data = gzip.compress(data, mtime=0)  # no clock: equal traces are equal files
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    target = as_path(path)
+    if compress:
+        data = gzip.compress(data, _GZIP_LEVEL, mtime=0)  # no clock: equal traces are equal files
+    temporary = None
     try:
+        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
         with temporary.open("xb") as file:
             file.write(data)
         temporary.replace(target)
-    except OSError as error:
-        raise TraceFileError(f"cannot write the {what} {os.fspath(path)!r}: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        raise TraceFileError(f"cannot write the {what} {os.fspath(path)!r}: {_why(error)}") from error
     finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            with contextlib.suppress(OSError, ValueError):
+                temporary.unlink(missing_ok=True)
+
+
+def as_path(path: str | os.PathLike[str]) -> Path:
+    """The path, if it is one.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    try:
+        return Path(path)
+    except TypeError as error:
+        raise ConfigError(f"path={path!r}: must be a text or a pathlib.Path") from error
+
+
+def _why(error: OSError | ValueError) -> str:
+    """What the system says of a file; a ``ValueError`` is about a name that none can have, say with a NUL in it."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

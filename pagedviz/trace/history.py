@@ -74,8 +74,8 @@ class Meter:
         return MemoryUse(self._used, cached, len(fills) * size - self._used, state.num_free(tier) * size)
 
 
-def memory_history(trace: Trace, tier: str = "device") -> list[MemoryPoint]:
-    """One point for the start and one for every step in which anything happened, in order.
+def memory_history(trace: Trace, tier: str = "device", until: int | None = None) -> list[MemoryPoint]:
+    """One point for the start and one for every step in which anything happened, in order; none after ``until``.
 
     Raises:
         TraceFormatError: an event contradicts what came before.
@@ -84,6 +84,8 @@ def memory_history(trace: Trace, tier: str = "device") -> list[MemoryPoint]:
     meter = Meter(state, tier)
     points = [MemoryPoint(state.step, state.memory(tier))]
     for batch in trace.batches:
+        if until is not None and batch.step > until:
+            break
         apply_batch(state, batch)
         use, counts = meter.after(batch), _counts(batch, tier)
         if points[-1].step == batch.step:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import msgspec
 
+from pagedviz.events.records import Int
 from pagedviz.trace.waste import WasteSplit, empty_slots
 
-Entry = tuple[str, int]
+Entry = tuple[str, Int]
 """One entry of a block table: (tier, block id)."""
 
 
@@ -21,12 +22,12 @@ class Request(msgspec.Struct, gc=False):
     """
 
     name: str
-    sequences: list[int]
-    num_prompt: int
-    max_tokens: int
+    sequences: list[Int]
+    num_prompt: Int
+    max_tokens: Int
     status: str = "waiting"
     reason: str = ""
-    preemptions: int = 0
+    preemptions: Int = 0
 
 
 class Sequence(msgspec.Struct, gc=False):
@@ -36,14 +37,14 @@ class Sequence(msgspec.Struct, gc=False):
     many of its tokens have their K and V in its blocks. ``tables`` maps layer group -> logical block -> entry.
     """
 
-    id: int
+    id: Int
     request: str
-    num_prompt: int
-    tokens: list[int]
+    num_prompt: Int
+    tokens: list[Int]
     texts: list[str]
-    computed: int = 0
+    computed: Int = 0
     status: str = "waiting"
-    tables: dict[int, list[Entry]] = {}
+    tables: dict[Int, list[Entry]] = {}
 
     def copy(self) -> Sequence:
         """A sequence that later changes to this one leave alone."""
@@ -60,19 +61,19 @@ class Block(msgspec.Struct, frozen=True, gc=False):
     state share their blocks.
     """
 
-    group: int
-    holders: tuple[tuple[int, int], ...]
-    born: int
-    copied_from: int = -1
+    group: Int
+    holders: tuple[tuple[Int, Int], ...]
+    born: Int
+    copied_from: Int = -1
     hash: str = ""
-    cached: int = -1
-    moved_from: int = -1
+    cached: Int = -1
+    moved_from: Int = -1
 
 
 class Eviction(msgspec.Struct, frozen=True, gc=False):
     """How a block last lost its cached content: in which step, to which policy, and the policy's reason."""
 
-    step: int
+    step: Int
     policy: str
     why: str
 
@@ -85,24 +86,24 @@ class Counters(msgspec.Struct):
     ``swapped_out`` and ``swapped_in`` count blocks.
     """
 
-    allocated: int = 0
-    freed: int = 0
-    shared: int = 0
-    copied: int = 0
-    filled: int = 0
-    preempted: int = 0
-    finished: int = 0
-    prefill_tokens: int = 0
-    decode_tokens: int = 0
-    cached: int = 0
-    evicted: int = 0
-    hit_tokens: int = 0
-    missed_tokens: int = 0
-    lost_tokens: int = 0
-    swapped_out: int = 0
-    swapped_in: int = 0
-    swapped_bytes: int = 0
-    swap_us: int = 0
+    allocated: Int = 0
+    freed: Int = 0
+    shared: Int = 0
+    copied: Int = 0
+    filled: Int = 0
+    preempted: Int = 0
+    finished: Int = 0
+    prefill_tokens: Int = 0
+    decode_tokens: Int = 0
+    cached: Int = 0
+    evicted: Int = 0
+    hit_tokens: Int = 0
+    missed_tokens: Int = 0
+    lost_tokens: Int = 0
+    swapped_out: Int = 0
+    swapped_in: Int = 0
+    swapped_bytes: Int = 0
+    swap_us: Int = 0
 
 
 class MemoryUse(msgspec.Struct, frozen=True):
@@ -143,18 +144,18 @@ class State(msgspec.Struct):
     ``evicted`` maps tier -> block id -> its latest eviction, whoever has the block since.
     """
 
-    block_size: int
-    num_blocks: dict[str, int]
-    step: int = 0
-    seq: int = 0
-    t_us: int = 0
+    block_size: Int
+    num_blocks: dict[str, Int]
+    step: Int = 0
+    seq: Int = 0
+    t_us: Int = 0
     requests: dict[str, Request] = {}
-    sequences: dict[int, Sequence] = {}
-    blocks: dict[str, dict[int, Block]] = {}
+    sequences: dict[Int, Sequence] = {}
+    blocks: dict[str, dict[Int, Block]] = {}
     counters: Counters = msgspec.field(default_factory=Counters)
-    scheduled: list[tuple[int, int, int]] = []
+    scheduled: list[tuple[Int, Int, Int]] = []
     """What the latest step computed: (sequence, first position, number of tokens)."""
-    evicted: dict[str, dict[int, Eviction]] = {}
+    evicted: dict[str, dict[Int, Eviction]] = {}
 
     def block(self, block: int, tier: str = "device") -> Block | None:
         """The block with this id, or None if it is free."""

@@ -11,7 +11,7 @@ import warnings
 from bisect import bisect_right
 from collections.abc import Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, SupportsIndex
 
 from pagedviz.errors import ConfigError, DamagedTraceWarning, TraceFormatError, TruncatedTraceWarning
 from pagedviz.events import AnyEvent, Batch
@@ -88,9 +88,10 @@ class Trace:
             ConfigError: the trace has no such step.
             TraceFormatError: an event on the way contradicts what came before.
         """
-        if not self.first_step <= step <= self.last_step:
+        whole = isinstance(step, SupportsIndex) and not isinstance(step, bool)  # a number of numpy's is one too
+        if not whole or not self.first_step <= step <= self.last_step:
             raise ConfigError(
-                f"step {step} is not in the trace, which has steps {self.first_step} to {self.last_step}"
+                f"step {step!r} is not in the trace, which has steps {self.first_step} to {self.last_step}"
             )
         try:
             return self._replay.after(bisect_right(self.batches, step, key=lambda batch: batch.step))
@@ -102,13 +103,17 @@ class Trace:
         """The trace as it is in a file, not compressed."""
         return file.to_bytes(self.info, self.start, self.batches)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the trace to a file, gzipped if the name ends in ``.gz``; whole or not at all.
+    def save(self, path: str | os.PathLike[str], *, compress: bool = True) -> None:
+        """Write the trace to a file, whole or not at all.
+
+        Args:
+            path: the file; what it is called does not matter, ``load`` and the page look at its bytes.
+            compress: pack it with gzip, to about a quarter; False writes lines that a person can read.
 
         Raises:
             TraceFileError: the file cannot be written.
         """
-        file.write(path, self.to_bytes())
+        file.write(path, self.to_bytes(), compress=compress)
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write the run as one page: the dashboard and the trace, for any browser, without network or kernel.
@@ -133,7 +138,8 @@ class Trace:
         """
         from pagedviz.trace.perfetto import to_json
 
-        file.write(path, to_json(self))
+        packed = file.as_path(path).suffix == ".gz"
+        file.write(path, to_json(self), compress=packed)
 
     def to_dataframe(self) -> pd.DataFrame:
         """The events as a pandas DataFrame, a row each (``pip install 'pagedviz[pandas]'``).

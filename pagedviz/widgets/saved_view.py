@@ -13,9 +13,9 @@ from typing import Any
 
 from pagedviz.errors import TraceFormatError
 from pagedviz.figures import words
-from pagedviz.figures.picture import picture
+from pagedviz.figures.picture import picture, picture_of
 from pagedviz.figures.summary import summary
-from pagedviz.trace import Trace, last_step_in_use, memory_history
+from pagedviz.trace import Trace, last_step_in_use
 from pagedviz.widgets.feed import Feed
 
 STILL_FOR_S = 0.5
@@ -44,8 +44,8 @@ def _kept(trace: Trace, step: int | None) -> dict[str, str]:
     if step is None:
         step = last_step_in_use(trace) if quick else trace.last_step
     state = trace.state_at(min(max(step, trace.first_step), trace.last_step))
-    history = [point for point in memory_history(trace) if point.step <= state.step] if quick else None
-    return {"image/svg+xml": picture(state, trace.info, history), "text/plain": summary(state, trace.info)}
+    image = picture_of(trace, state) if quick else picture(state, trace.info)
+    return {"image/svg+xml": image, "text/plain": summary(state, trace.info)}
 
 
 class SavedView:

@@ -157,7 +157,7 @@ def test_a_dropped_trace_takes_the_place_of_the_run(shown, other, packed):
 
 
 def test_a_trace_can_be_chosen_with_the_keyboard(shown, trace, other, tmp_path):
-    other.save(tmp_path / "other.pvtrace.gz")
+    other.save(tmp_path / "other.pvtrace")
     shown.page.keyboard.press("Tab")
     assert shown.page.evaluate("document.activeElement.id") == "file"
     assert shown.page.get_by_label("choose a file").count() == 1
@@ -166,9 +166,9 @@ def test_a_trace_can_be_chosen_with_the_keyboard(shown, trace, other, tmp_path):
     shown.page.wait_for_timeout(500)
     with shown.page.expect_file_chooser() as chosen:
         shown.page.keyboard.press("Enter")
-    chosen.value.set_files(tmp_path / "other.pvtrace.gz")
+    chosen.value.set_files(tmp_path / "other.pvtrace")
     shown.wait_for_step(other.last_step)
-    trace.save(tmp_path / "again.pvtrace")
+    trace.save(tmp_path / "again.pvtrace", compress=False)
     shown.page.set_input_files("#file", tmp_path / "again.pvtrace")
     shown.wait_for_step(trace.last_step)
     shown.page.set_input_files("#file", tmp_path / "again.pvtrace")

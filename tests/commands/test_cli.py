@@ -14,6 +14,7 @@ from pagedviz.cli import main
 from pagedviz.commands import COMMANDS
 from pagedviz.commands.bench import BENCHMARKS
 from pagedviz.commands.options import show
+from pagedviz.figures.picture import picture_of
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +52,7 @@ def test_record_writes_a_trace_that_holds_the_run(recorded):
 
     trace = pv.Trace.load(path)
 
+    assert Path(path).stat().st_size < len(trace.to_bytes()) / 2  # it is packed
     assert told["steps"] == trace.num_steps
     assert told["events"] == trace.num_events
     assert [len(texts) for texts in told["texts"]] == [2, 2]
@@ -77,7 +79,7 @@ def test_view_tells_the_state_at_a_step(recorded, tmp_path, capsys):
     told = json.loads(capsys.readouterr().out)
     assert told["step"] == 2
     assert {int(block) for block in told["blocks"]["device"]} == set(state.blocks["device"])
-    assert svg.read_text(encoding="utf-8").startswith("<svg")
+    assert svg.read_text(encoding="utf-8") == picture_of(pv.Trace.load(path), state)
     assert main(["view", path, "--step", str(pv.Trace.load(path).last_step)]) == 0
     assert "sequence 0 (r0, finished): no blocks" in capsys.readouterr().out
 
@@ -151,7 +153,7 @@ def test_view_writes_the_page(recorded, tmp_path, capsys):
 
 
 def test_view_of_a_damaged_trace(recorded, tmp_path, capsys):
-    lines = Path(recorded[0]).read_bytes().splitlines(keepends=True)
+    lines = pv.Trace.load(recorded[0]).to_bytes().splitlines(keepends=True)
     path = tmp_path / "damaged.pvtrace"
     path.write_bytes(b"".join([*lines[:4], b"oops\n", *lines[5:]]))
 
@@ -311,6 +313,17 @@ def test_bench_measures_both_sides_and_keeps_a_csv(what, size, folder, tmp_path,
     assert len(rows) == 1
     assert rows[0]["batch"] == 2
     assert path.read_text(encoding="utf-8").splitlines()[0].startswith("batch,new_tokens,")
+
+
+def test_bench_trace_measures_a_run_without_a_model(capsys):
+    assert main(["bench", "trace", "--events", "3000", "--rounds", "2", "--json"]) == 0
+
+    rows = {row["what"]: row for row in json.loads(capsys.readouterr().out)["rows"]}
+    assert list(rows) == ["record", "encode", "decode", "json.loads", "reduce", "plain", "packed", "state_at"]
+    for row in rows.values():
+        assert row["events"] >= 3000
+        assert 0 < row["p20"] <= row["p50"] <= row["p80"] <= row["max"]
+    assert rows["packed"]["p50"] < 20 < rows["plain"]["p50"]
 
 
 def test_text_is_shown_as_it_is(capsys):

@@ -1,3 +1,5 @@
+import typing
+
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -19,6 +21,7 @@ from pagedviz.events import (
     TokenAppended,
     codec,
 )
+from pagedviz.events.records import MOST
 
 SINCE_2 = {
     "SequenceDropped": "request sequence",
@@ -107,6 +110,37 @@ def test_events_are_arrays_with_their_kind_first():
 def test_a_line_that_is_no_batch_gets_an_error_of_ours(line):
     with pytest.raises(TraceFormatError, match="no batch of known events"):
         codec.decode_batch(line)
+
+
+def with_number(value, annotation):
+    """A value of the annotation whose first number is this one; None if it has no number."""
+    kind, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if annotation is int:
+        return value
+    if kind is not tuple:
+        return None
+    if args[-1] is Ellipsis:
+        inner = with_number(value, args[0])
+        return None if inner is None else (inner,)
+    return (value, *[0] * (len(args) - 1))
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_every_number_of_every_kind_is_one_that_javascript_can_count_to(kind):
+    hints = typing.get_type_hints(kind)
+    usual = {int: 0, str: "", bool: False}
+    for field, annotation in hints.items():
+        for number in (MOST, -MOST, MOST + 1, -MOST - 1, 10**25):
+            value = with_number(number, annotation)
+            if value is None:
+                continue
+            event = kind(**{name: usual.get(hint, ()) for name, hint in hints.items()} | {field: value})
+            line = codec.encode_batch(Batch(0, 0, 0, (event,)))
+            if abs(number) <= MOST:
+                assert codec.decode_batch(line).events == (event,)
+            else:
+                with pytest.raises(TraceFormatError, match="no batch of known events: Expected `int`"):
+                    codec.decode_batch(line)
 
 
 def test_records_stay_out_of_the_garbage_collector():

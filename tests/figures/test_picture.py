@@ -3,13 +3,16 @@ import xml.etree.ElementTree as ET
 import msgspec
 import pytest
 
+from pagedviz.errors import TraceFormatError
+from pagedviz.events import Batch, BlockFreed
 from pagedviz.figures import block_map, memory_summary, picture, summary
 from pagedviz.figures.cells import MOST_CELLS, grid_for
+from pagedviz.figures.picture import picture_of
 from pagedviz.figures.sentences import describe
 from pagedviz.figures.strip import memory_bar, memory_strip
 from pagedviz.figures.svg import ink_on
 from pagedviz.figures.theme import theme
-from pagedviz.trace import Block, MemoryPoint, MemoryUse, Request, Sequence, State, memory_history
+from pagedviz.trace import Block, MemoryPoint, MemoryUse, Request, Sequence, State, Trace, memory_history
 from pagedviz.trace.state import Eviction
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -32,6 +35,24 @@ def test_a_picture_is_sound_xml_of_a_size_for_notebooks(streams, num_blocks):
     assert "Block map: device (simulated in RAM)" in words
     assert f"step {state.step}" in words
     assert root.get("aria-label") == summary(state, info)
+
+
+def test_the_picture_of_a_trace_at_a_step_tells_nothing_of_later_steps(streams):
+    trace = streams.trace_of(streams.random_run(21))
+    for step in (trace.first_step, trace.last_step // 2, trace.last_step):
+        until = Trace(trace.info, trace.start, [batch for batch in trace.batches if batch.step <= step])
+        image = picture_of(trace, trace.state_at(step))
+        assert image == picture(until.state_at(step), trace.info, memory_history(until))
+
+
+def test_what_contradicts_itself_later_can_be_drawn_before(streams):
+    toy = streams.random_run(2)
+    last = toy.batches[-1]
+    bad = Batch(toy.seq, last.step + 1, 0, (BlockFreed("device", 0, 999),))
+    trace = Trace(streams.info_of(toy), streams.start_of(toy), [*toy.batches, bad])
+    assert ET.fromstring(picture_of(trace, trace.state_at(last.step)))
+    with pytest.raises(TraceFormatError):
+        memory_history(trace)
 
 
 def test_a_picture_needs_nothing_from_outside(streams):

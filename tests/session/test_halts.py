@@ -131,17 +131,20 @@ def test_a_breakpoint_in_the_last_step_is_told_and_new_work_waits(session):
     assert not session._stepper.alive
 
 
-def test_a_predicate_that_raises_pauses_the_run_and_hurts_nothing(session):
+@pytest.mark.parametrize("error", [AttributeError, SystemExit, GeneratorExit])
+def test_a_predicate_that_raises_pauses_the_run_and_hurts_nothing(session, error):
     def broken(event):
-        return event.no_such_field
+        raise error("of mine")
 
     name = session.submit("one two", max_tokens=6)
     made = session.break_on(broken)
     status = rest(session)
 
     assert (status.state, status.step) == ("paused", 1)
-    assert "the predicate (breakpoint 1) raised AttributeError: " in status.message
-    assert isinstance(made.error, AttributeError)
+    told = f"the predicate (breakpoint 1) raised {error.__name__}: of mine, in step 1; it is disabled"
+    assert status.message == f"stopped: {told}"
+    assert isinstance(made.error, error)
+    assert not made.enabled
     assert rest(session).state == "finished"
     assert session.outputs[name].finished
     session.engine.audit()

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import signal
 import subprocess
 import sys
 import textwrap
@@ -97,6 +98,26 @@ def test_step_ends_with_the_work(session):
 def test_step_needs_a_number_of_steps(session):
     with pytest.raises(pv.SessionError, match="at least 1"):
         session.step(0)
+
+
+@pytest.mark.parametrize("options", [{"n": 800}, {"until": 800}])
+def test_ctrl_c_pauses_single_steps(session, options):
+    stepper = session._stepper
+
+    def interrupt(batch):
+        if batch.step == 3:
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            with stepper._control:
+                stepper._control.wait_for(lambda: not stepper._owed, 30)
+
+    session.submit("one two", max_tokens=900, ignore_eos=True)
+    unsubscribe = session.engine.subscribe(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        session.step(**options)
+    unsubscribe()
+
+    assert (session.status.state, session.status.step) == ("paused", 3)
+    assert not stepper.moving
 
 
 def test_submit_while_it_runs_and_after_it_ended(session):

@@ -2,8 +2,9 @@ import sys
 
 import pytest
 
-from pagedviz.errors import MissingPackage
-from pagedviz.events import KINDS
+from pagedviz.errors import MissingPackage, TraceFormatError
+from pagedviz.events import KINDS, Batch, StepFinished
+from pagedviz.events.records import MOST
 from pagedviz.trace import Trace
 from pagedviz.trace.dataframe import dtypes
 
@@ -46,6 +47,16 @@ def test_columns_and_dtypes_are_the_same_for_every_trace(trace):
         assert list(frame["kind"].cat.categories) == list(KINDS)
     assert dtypes()["pairs"] == "object"
     assert dtypes()["resumed"] == "boolean"
+
+
+def test_the_largest_numbers_that_a_trace_can_have(trace):
+    batch = Batch(0, MOST, MOST, (StepFinished(MOST, 0, -MOST),))
+    largest = Trace.from_bytes(Trace(trace.info, trace.start, [batch]).to_bytes())
+    (row,) = largest.to_dataframe().to_dict("records")
+    assert (row["step"], row["t_us"], row["duration_us"], row["decode_tokens"]) == (MOST, MOST, MOST, -MOST)
+    for beyond in (Batch(0, 10**25, 0, ()), Batch(0, 1, 0, (StepFinished(10**25, 0, 0),))):
+        with pytest.raises(TraceFormatError, match=f"line 3 is damaged: .*<= {MOST}"):
+            Trace.from_bytes(Trace(trace.info, trace.start, [beyond]).to_bytes())
 
 
 def test_a_trace_from_the_middle_keeps_its_numbers(streams):

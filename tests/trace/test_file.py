@@ -1,13 +1,17 @@
+import functools
 import gzip
 import random
+import re
 import warnings
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pagedviz.errors import PagedvizError, TraceFileError, TraceFormatError, TruncatedTraceWarning
+from pagedviz.errors import ConfigError, PagedvizError, TraceFileError, TraceFormatError, TruncatedTraceWarning
+from pagedviz.events.records import MOST
 from pagedviz.figures import picture
+from pagedviz.lab.long_run import long_run
 from pagedviz.trace import Trace, memory_history
 
 HOLDERS = b'{"d":{"0":{"group":0,"holders":[[7,0]],"born":0}}}'
@@ -35,20 +39,28 @@ def test_bytes_and_back(streams, seed, groups):
     assert same(Trace.from_bytes(trace.to_bytes()), trace)
 
 
+@pytest.mark.parametrize("compress", [True, False])
 @pytest.mark.parametrize("name", ["run.pvtrace", "run.pvtrace.gz", "a trace\u00e9.pvtrace"])
-def test_save_and_load(trace, tmp_path, name):
-    trace.save(tmp_path / name)
+def test_save_and_load(trace, tmp_path, name, compress):
+    trace.save(tmp_path / name, compress=compress)
+    data = (tmp_path / name).read_bytes()
+    assert (gzip.decompress(data) if compress else data) == trace.to_bytes()
     assert same(Trace.load(tmp_path / name), trace)
     assert not Trace.load(str(tmp_path / name)).truncated
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_gzip_is_known_by_its_bytes_and_made_without_a_clock(trace, tmp_path):
-    trace.save(tmp_path / "a.gz")
-    trace.save(tmp_path / "b.gz")
+    for name in ("a.gz", "b.gz", "run.pvtrace"):
+        trace.save(tmp_path / name)
     assert (tmp_path / "a.gz").read_bytes() == (tmp_path / "b.gz").read_bytes()
-    (tmp_path / "a.gz").rename(tmp_path / "plain.pvtrace")
-    assert same(Trace.load(tmp_path / "plain.pvtrace"), trace)
+    assert (tmp_path / "a.gz").read_bytes() == (tmp_path / "run.pvtrace").read_bytes()
+
+
+def test_a_file_has_less_than_20_bytes_an_event(tmp_path):
+    trace = long_run(50_000)
+    trace.save(tmp_path / "run.pvtrace")
+    assert (tmp_path / "run.pvtrace").stat().st_size < 20 * trace.num_events
 
 
 def test_saving_over_a_trace_replaces_it_whole(trace, tmp_path, monkeypatch):
@@ -143,19 +155,26 @@ def test_what_is_no_trace_says_so_with_its_path(tmp_path, content, words):
             "held by nobody, and not cached",
         ),
         (1, ORPHAN.replace(b"[7,0]", b"").replace(b":0}}}", b':0,"cached":3}}}'), "held by nobody, and not cached"),
+        (0, ("bytes_per_block", 10**400), "header is damaged"),
+        (1, ("step", MOST + 1), "line 2 is no keyframe"),
+        (1, ("lost_tokens", -MOST - 1), "line 2 is no keyframe"),
         (1, ORPHAN, "d block 0 is held as entry 0 of sequence 7, which lacks it"),
         (5, b"\n", "line 6 is damaged"),
         (5, b'{"seq":1,"step":1\n', "line 6 is damaged"),
         (5, b'{"seq":"x","step":1,"t_us":0,"events":[]}\n', "line 6 is damaged: .*seq"),
         (5, b'{"seq":0,"step":1,"t_us":0,"events":[["BlockStolen",1]]}\n', "line 6 is damaged: .*BlockStolen"),
         (5, b'{"seq":0,"step":1,"t_us":0,"events":[]}\n', "line 6 begins with event 0"),
-        (5, b'{"seq":' + b"9" * 400 + b',"step":1,"t_us":0,"events":[]}\n', "line 6 begins with event 9"),
+        (5, b'{"seq":%d,"step":1,"t_us":0,"events":[]}\n' % MOST, f"line 6 begins with event {MOST}"),
+        (5, b'{"seq":%d,"step":1,"t_us":0,"events":[]}\n' % (MOST + 1), f"line 6 is damaged: .* <= {MOST}"),
         (5, b'{"seq":' + b"9" * 5000 + b',"step":1,"t_us":0,"events":[]}\n', "line 6 is damaged"),
         (5, b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}\n", "line 6 is damaged"),
         (5, b'{"seq":0,"step":1,"t_us":0,"events":[["TokenAppended",1,1,1,"\xff"]]}\n', "line 6 is damaged"),
     ],
 )
 def test_a_damaged_line_is_named(lines, line, content, words):
+    if isinstance(content, tuple):
+        field, value = content
+        content = re.sub(rb'"%b":[0-9]+' % field.encode(), b'"%b":%d' % (field.encode(), value), lines[line])
     with pytest.raises(TraceFormatError, match=words):
         Trace.from_bytes(b"".join([*lines[:line], content, *lines[line + 1 :]]))
 
@@ -177,6 +196,27 @@ def test_a_file_that_cannot_be_read_or_written_is_named(trace, tmp_path, name):
     if name != "nowhere.pvtrace":
         with pytest.raises(TraceFileError, match="cannot write the trace"):
             trace.save(path)
+
+
+WRITERS = [Trace.save, Trace.to_html, Trace.to_perfetto]
+
+
+@pytest.mark.parametrize("write", WRITERS, ids=lambda write: write.__name__)
+@pytest.mark.parametrize("name", ["a\0b", "", "\ud800", "/"])
+def test_a_name_that_no_file_can_have_is_told(trace, tmp_path, monkeypatch, write, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TraceFileError, match=f"cannot write the (trace|page) {re.escape(repr(name))}: "):
+        write(trace, name)
+    with pytest.raises(TraceFileError, match=f"cannot read the trace {re.escape(repr(name))}: "):
+        Trace.load(name)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", [None, 3, b"run.pvtrace", ["run.pvtrace"]])
+def test_what_is_no_path_is_told(trace, path):
+    for use in (Trace.load, *(functools.partial(write, trace) for write in WRITERS)):
+        with pytest.raises(ConfigError, match=re.escape(f"path={path!r}: must be a text or a pathlib.Path")):
+            use(path)
 
 
 @settings(max_examples=150, deadline=None)

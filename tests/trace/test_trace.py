@@ -1,6 +1,8 @@
+import re
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -99,13 +101,19 @@ def test_steps_events_and_their_number(streams):
     assert "toy" in repr(trace)
 
 
-@pytest.mark.parametrize("step", [-1, 10_000])
+@pytest.mark.parametrize("step", [-1, 10_000, "x", None, True, False, 1.0, float("nan"), [1], 10**25])
 def test_a_step_that_is_not_there_names_those_that_are(streams, step):
     trace = streams.trace_of(streams.random_run(8))
     with pytest.raises(
-        ConfigError, match=f"step {step} is not in the trace, which has steps 0 to {trace.last_step}"
+        ConfigError,
+        match=re.escape(f"step {step!r} is not in the trace, which has steps 0 to {trace.last_step}"),
     ):
         trace.state_at(step)
+
+
+def test_a_step_may_be_a_number_of_numpy(streams):
+    trace = streams.trace_of(streams.random_run(8))
+    assert trace.state_at(np.int64(3)) == trace.state_at(3)
 
 
 def test_an_empty_trace_has_its_start(streams):
