@@ -88,6 +88,7 @@ class Session:
             self._halts.look_again()
             self._stepper.has_work()
             self._stepper.tell(urgent=self._stepper.state != "running")
+        self._stepper.await_look()
         return name
 
     def abort(self, request_id: str) -> bool:
@@ -98,6 +99,7 @@ class Session:
             self._halts.look_again()
             self._stepper.notice()
             self._stepper.tell(urgent=self._stepper.state != "running")
+        self._stepper.await_look()
         return aborted
 
     def start(self) -> Self:
@@ -224,7 +226,9 @@ class Session:
             SessionError: the session is closed.
         """
         self._check_open()
-        return self._halts.breakpoints.add(kind, block=block, tier=tier, sequence=sequence, before=break_before)
+        added = self._halts.breakpoints.add(kind, block=block, tier=tier, sequence=sequence, before=break_before)
+        self._stepper.await_look()
+        return added
 
     @property
     def breakpoints(self) -> tuple[Breakpoint, ...]:
@@ -242,6 +246,7 @@ class Session:
         """
         self._check_open()
         self._halts.predict(on=on)
+        self._stepper.await_look()
         return self
 
     def guess(

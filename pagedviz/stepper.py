@@ -176,6 +176,10 @@ class Stepper:
         """Return when no step is in progress and none is owed."""
         self._wait(lambda: not self.alive or (self.state == "paused" and self._looked and not self.moving))
 
+    def await_look(self) -> None:
+        """Return when a run that stands has looked ahead; at once if it moves."""
+        self._wait(lambda: not self.alive or self._looked or self.moving)
+
     def await_end(self, timeout: float | None = None) -> None:
         """Return when there is no thread and the listeners know it, or after ``timeout`` seconds."""
         self._wait(lambda: not self.alive, timeout)

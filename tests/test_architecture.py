@@ -61,7 +61,7 @@ EXCEPTIONS = {
     ("engine/audit.py", "trace"): "the audit proves events against tables, so it needs what events mean",
     ("engine/engine.py", "trace"): "a snapshot of the engine is a state",
     ("engine/describe.py", "trace"): "what events count is counted once, by the reducer",
-    ("trace/trace.py", "widgets"): "`to_html` asks for the page when called; that is standard library only",
+    ("trace/trace.py", "widgets"): "`to_html` asks for the page when called; that needs no anywidget",
 }
 
 WITHOUT_TORCH = sorted(

@@ -138,4 +138,4 @@ def _max_tokens(params: SamplingParams, prompt: int, spec: ModelSpec, config: En
             f"{name}={n}: so many sequences of up to {prompt + max(1, wanted)} tokens need {needed} blocks, and "
             f"the pool has {config.num_device_blocks}: lower {name} or max_tokens, or raise num_device_blocks"
         )
-    return wanted
+    return int(wanted)  # it may be numpy's, which no trace takes

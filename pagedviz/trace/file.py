@@ -198,7 +198,7 @@ def write(path: str | os.PathLike[str], data: bytes, what: str = "trace", *, com
     """
     target = as_path(path)
     if compress:
-        data = gzip.compress(data, _GZIP_LEVEL, mtime=0)  # no clock: equal traces are equal files
+        data = pack(data)
     temporary = None
     try:
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
@@ -211,6 +211,11 @@ def write(path: str | os.PathLike[str], data: bytes, what: str = "trace", *, com
         if temporary is not None:
             with contextlib.suppress(OSError, ValueError):
                 temporary.unlink(missing_ok=True)
+
+
+def pack(data: bytes) -> bytes:
+    """The bytes gzipped."""
+    return gzip.compress(data, _GZIP_LEVEL, mtime=0)  # no clock: equal traces are equal files
 
 
 def as_path(path: str | os.PathLike[str]) -> Path:

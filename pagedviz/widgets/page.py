@@ -1,19 +1,19 @@
 """The page of a recorded run: one HTML file with dashboard, stylesheet and trace, for a browser without network.
 
 It decides what is in the file and what the file may do: its policy admits one script and one stylesheet, by
-their hashes, and nothing else. What the page does is in ``static/page.js``. Standard library only, so that a
-trace can be written as a page where there is no notebook.
+their hashes, and nothing else. What the page does is in ``static/page.js``. It needs no anywidget, so
+that a trace can be written as a page where there is no notebook.
 """
 
 from __future__ import annotations
 
 import base64
-import gzip
 import hashlib
 import html
 import re
 from string import Template
 
+from pagedviz.trace.file import pack
 from pagedviz.widgets.bundle import STATIC, bundle, stylesheet
 
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./index\.js";\n', re.MULTILINE)
@@ -35,7 +35,7 @@ def page(trace: bytes, model: str, message: str = "") -> bytes:
         title=html.escape(f"{_plain(model, _LONGEST_TITLE)} \u00b7 pagedviz"),
         style=style,
         message=html.escape(_plain(message, 1000)),
-        trace=base64.b64encode(gzip.compress(trace, mtime=0)).decode(),  # no clock: equal traces, equal pages
+        trace=base64.b64encode(pack(trace)).decode(),
         script=script,
     )
     return text.encode()

@@ -121,9 +121,8 @@ def main() -> None:
     parser.add_argument("--dtypes", nargs="*", default=["fp16", "bf16"], choices=list(DTYPES))
     parser.add_argument("--head-dims", nargs="*", type=int, default=list(HEAD_DIMS))
     args = parser.parse_args()
-    cases = [
-        (target, *c) for target in args.targets for c in configurations(args.dtypes, args.head_dims) if c[0] in args.kernels
-    ]  # fmt: skip
+    wanted = [case for case in configurations(args.dtypes, args.head_dims) if case[0] in args.kernels]
+    cases = [(target, *case) for target in args.targets for case in wanted]
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         for report in pool.imap(compile_one, cases):
             if args.table:

@@ -1,7 +1,7 @@
 """Every Triton kernel compiles for NVIDIA and AMD GPUs without one being here, and spills no register.
 
-The work is done by `static_compile` in a process of its own, two kernels at a time: some of its configurations, and with
-PAGEDVIZ_NIGHTLY=1 all.
+The work is done by `static_compile` in a process of its own, two kernels at a time: some of its configurations, and
+with PAGEDVIZ_NIGHTLY=1 all.
 """
 
 import collections
