@@ -2,7 +2,7 @@
 
 ``generate`` takes minutes for all of it, so here it writes three of the texts; the others are held against one
 forward over the whole text, which says what greedy search takes at each place. With PAGEDVIZ_NIGHTLY=1 the texts
-are 200 tokens long. ``pagedviz bench equality`` compares all of them with ``generate``, batched and alone, with each
+are 200 tokens long. ``pagedviz bench equality`` compares all with ``generate``, batched and alone, with each
 block size.
 """
 
