@@ -65,6 +65,10 @@ class Halts:
         """What the next step would cause has changed, or who wants to know: forget that the run stood there."""
         self._stood_before = -1
 
+    def seen(self, *, yes: bool) -> None:
+        """Whether who takes the next step knows what it will cause: then it is taken, else the run stands once more."""
+        self._stood_before = self.step + 1 if yes else -1
+
     def _ahead(self, step: int, waiting: tuple[Breakpoint, ...], *, asking: bool) -> str:
         try:
             # A policy that cannot look ahead need not be told of while there is nothing to decide.
@@ -150,6 +154,7 @@ class Halts:
         elif pick.tier is not None:
             raise ConfigError(f"tier={pick.tier!r} goes with a block: give block=... too")
         self.predictions.take(pick)
+        self.seen(yes=True)
 
     def until(self, what: str | type[Event] | Predicate | int) -> Breakpoint:
         """A breakpoint for one call; who called removes it.

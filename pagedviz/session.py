@@ -83,23 +83,25 @@ class Session:
             SessionError: the session is closed.
         """
         self._check_open()
+        told = self._stepper.ahead
         with self._stepper.turn():
             name = self.engine.add_request(prompt, params, request_id=request_id, **sampling)
             self._halts.look_again()
             self._stepper.has_work()
             self._stepper.tell(urgent=self._stepper.state != "running")
-        self._stepper.await_look()
+        self._look_ahead(told)
         return name
 
     def abort(self, request_id: str) -> bool:
         """End a request early; False if no unfinished one has that name."""
         self._check_open()
+        told = self._stepper.ahead
         with self._stepper.turn():
             aborted = self.engine.abort(request_id)
             self._halts.look_again()
             self._stepper.notice()
             self._stepper.tell(urgent=self._stepper.state != "running")
-        self._stepper.await_look()
+        self._look_ahead(told)
         return aborted
 
     def start(self) -> Self:
@@ -226,8 +228,9 @@ class Session:
             SessionError: the session is closed.
         """
         self._check_open()
+        told = self._stepper.ahead
         added = self._halts.breakpoints.add(kind, block=block, tier=tier, sequence=sequence, before=break_before)
-        self._stepper.await_look()
+        self._look_ahead(told)
         return added
 
     @property
@@ -245,8 +248,9 @@ class Session:
         ``status.upcoming`` says what kinds of events; ``guess`` what one expects; the next step what is chosen.
         """
         self._check_open()
+        told = self._stepper.ahead
         self._halts.predict(on=on)
-        self._stepper.await_look()
+        self._look_ahead(told)
         return self
 
     def guess(
@@ -358,6 +362,8 @@ class Session:
         """
         if command in ("pause", "step", "resume", "stop"):
             # A closed session has no work and was stopped, so the stepper answers that there is nothing to do.
+            if self._stepper.ahead:
+                self._halts.seen(yes=True)  # it is shown beside the button
             self._stepper.take(command, of_view=True)
             return
         self._check_open()
@@ -369,6 +375,12 @@ class Session:
         self._stepper.ask(question)
 
     # ----------------------------------------------------------------------------------------------------
+
+    def _look_ahead(self, told: str) -> None:
+        """What the next step would cause may have changed: a program, which reads no message, is stopped there."""
+        self._stepper.await_look()
+        if self._stepper.ahead != told:
+            self._halts.seen(yes=False)
 
     def _changed(self) -> None:
         self._stepper.notice()

@@ -67,7 +67,8 @@ class _Open:
 class Stepper:
     """Steps its work in the background, and can be paused, stepped, resumed and stopped at any time.
 
-    The thread ends when no work is left. Anyone may read ``state``, ``message``, ``error`` and ``commands``.
+    The thread ends when no work is left. Anyone may read ``state``, ``message``, ``error``, ``commands``
+    and ``ahead``: what the message says of the next step.
     """
 
     def __init__(self, work: Work, guard: Guard | None = None) -> None:
@@ -91,7 +92,7 @@ class Stepper:
         self._looked = True
         self._changes = 0
         # Why the run stands, or what else there is to say; and what the step ahead would cause, anew at each look.
-        self._why = self._ahead = ""
+        self._why = self.ahead = ""
         self._questions: list[Callable[[], None]] = []
         self._told = self._news()
 
@@ -100,7 +101,7 @@ class Stepper:
     @property
     def message(self) -> str:
         """A sentence for the person, "" if there is nothing to say."""
-        return _joined(self._why, self._ahead)
+        return _joined(self._why, self.ahead)
 
     @property
     def alive(self) -> bool:
@@ -122,7 +123,7 @@ class Stepper:
                 # Also when the last step ends it first: new work then waits for a person.
                 self._stopping, self._go = self.alive, False
             elif not self.alive and self.state in ("finished", "stopped"):
-                self._why, self._ahead = NOTHING_TO_DO, ""
+                self._why, self.ahead = NOTHING_TO_DO, ""
             else:
                 self.begin(steps=int(command == "step"))
             self._control.notify_all()
@@ -141,7 +142,7 @@ class Stepper:
             self._owed = self._owed + steps if steps else 0
             if self._go or not self.alive:
                 self.state, self.error = ("running" if self._go else "paused"), None
-            self._why = self._ahead = ""  # it was about where the run stood
+            self._why = self.ahead = ""  # it was about where the run stood
             if not self.alive:
                 # A thread that still computes while the interpreter goes down can crash it.
                 atexit.register(self._exit)
@@ -304,7 +305,7 @@ class Stepper:
         """Take no further step until somebody says so."""
         with self._control:
             self._go, self._owed = False, 0
-            self._why, self._ahead = why, ahead
+            self._why, self.ahead = why, ahead
 
     def _look(self) -> None:
         """The run has come to stand: what is ahead is shown now, so that the next command goes through it."""
@@ -313,7 +314,7 @@ class Stepper:
         with self._control:
             self._looked = self._changes == changes
             self._why = _joined(self._why, why)
-            self._ahead = "" if self._go or self._owed else ahead
+            self.ahead = "" if self._go or self._owed else ahead
             self._control.notify_all()
 
     def _fail(self, error: BaseException, why: str = "") -> bool:
@@ -350,7 +351,7 @@ class Stepper:
 
     def _rest(self, state: RunState, message: str = "", error: BaseException | None = None) -> None:
         self.state, self.error = state, error
-        self._why, self._ahead = message, ""
+        self._why, self.ahead = message, ""
 
     def _news(self) -> tuple[object, ...]:
         return self.state, self.message, self.commands, self._changes

@@ -101,7 +101,7 @@ def guesses(trace: Trace, dice: random.Random) -> Iterator[dict[str, object]]:
                 yield {"step": step, "guess": given(pick), "right": None}
                 continue
             predictions.take(pick)
-            predictions.judge(batches)
+            predictions.judge(batches, over=True)
             yield {"step": step, "guess": given(pick), "right": predictions.made[-1].right}
 
 

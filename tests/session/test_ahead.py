@@ -50,6 +50,56 @@ def test_why_it_stands_is_kept_while_what_is_ahead_is_said_anew(shared):
     assert looked(shared).message == f"{both} (breakpoint 2)"
 
 
+@pytest.fixture
+def before_a_copy(tiny):
+    """It stands, paused by hand, before a step that copies; nobody waits for that yet."""
+    engine = tiny.tiny_engine(num_device_blocks=64)
+    with pv.Session(engine) as session:
+        session.submit([1, 2, 3], max_tokens=40, n=2, temperature=1, ignore_eos=True)
+        session.step()
+        assert session.engine.preview().kinds == ("BlockCopied",)
+        yield session
+    engine.audit()
+
+
+@pytest.mark.parametrize("until", [None, "BlockCopied"])
+@pytest.mark.parametrize("waits", ["predict", "break_before"])
+def test_a_program_that_waits_for_the_very_next_step_is_stopped_before_it(before_a_copy, waits, until):
+    session = before_a_copy
+    if waits == "predict":
+        session.predict()
+    else:
+        session.break_on(break_before="BlockCopied")
+    session.step(until=until)
+    assert (session.status.step, session.status.state) == (1, "paused")
+    assert "stopped before step 2, which will cause BlockCopied" in session.status.message
+    session.step(until=until)
+    assert session.status.step == 2
+
+
+def test_what_a_person_was_shown_or_guessed_is_gone_through(before_a_copy):
+    before_a_copy.predict()
+    before_a_copy.guess(sequence=0)
+    before_a_copy.step()
+    assert before_a_copy.status.step == 2
+    assert len(before_a_copy.predictions) == 1
+
+
+def test_a_button_beside_the_warning_goes_through(before_a_copy):
+    before_a_copy.predict()
+    assert before_a_copy.status.upcoming is not None
+    before_a_copy.command("step")
+    before_a_copy._stepper.await_rest()
+    assert before_a_copy.status.step == 2
+
+
+def test_what_does_not_change_what_is_ahead_stops_nobody_again(shared):
+    assert shared.status.step == 1
+    shared.submit([7, 8], max_tokens=3)
+    shared.step()
+    assert shared.status.step == 2
+
+
 def test_nothing_is_ahead_when_the_sharers_are_gone(shared):
     stays = shared.submit([7, 8], max_tokens=3)
     assert looked(shared).upcoming is not None

@@ -6,7 +6,7 @@ import { say } from "./vocabulary.js";
 
 export function createBreaks(store) {
   /** What is selected, as a breakpoint can wait for it. */
-  const touched = () => ({ block: pickOf(store.state, store.pinned), sequence: store.pinned });
+  const touched = () => (store.state ? { block: pickOf(store.state, store.pinned), sequence: store.pinned } : {});
   const pinned = ["block", "sequence"].map((name) => h("option", { value: name }, say`the selected ${say(name)}`));
   const select = h("select", { class: "pv-select", "aria-label": "Stop the engine at", "data-testid": "break" },
     h("option", { value: "" }, "break on …"),

@@ -1,0 +1,101 @@
+"""What a live dashboard costs the engine that it shows, in a real JupyterLab, and how smooth the page is meanwhile.
+
+    .venv/bin/python tests/browser/live_cost.py [--rounds 6] [--model smollm2-135m] [--blocks 131072] [--tokens 96]
+
+The same requests run in turn with a dashboard in sight and without one (recorded both times), in one kernel. It tells
+seconds of each run, the median of the ratios of neighbours, the page's animation frames a second and the messages a
+second that it got. Engine, server and browser share the machine's cores: with two of them, their work adds up.
+``--unseen`` scrolls the dashboards out of sight: what is left is what Python and the wire cost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import statistics
+import tempfile
+from pathlib import Path
+
+from lab import Lab, chromium
+from playwright.sync_api import sync_playwright
+
+# ruff: noqa: T201 - a script
+START = """
+import time
+import pagedviz as pv
+engine = pv.Engine.from_pretrained({model!r}, block_size=1, num_device_blocks={blocks}, prefix_caching=False)
+took = []
+def work():
+    session = pv.Session(engine)
+    for number in range(8):
+        session.submit([number + 5] * 9, max_tokens={tokens}, temperature=0.0, ignore_eos=True)
+    return session
+async def timed(session):
+    began = time.perf_counter()
+    await session.start().wait()
+    took.append(time.perf_counter() - began)
+work().run()
+"""
+WITHOUT = "await timed(work())"
+MAKE = "session = work()\npv.Dashboard(session)"
+WITH = "await timed(session)"
+COUNT = """() => {
+    window.frames = 0;
+    requestAnimationFrame(function count() { window.frames += 1; requestAnimationFrame(count); });
+    window.live = [];
+    const seen = new Map();
+    setInterval(() => {
+        for (const root of document.querySelectorAll("[data-next-seq]")) {
+            if (root.dataset.state === "running" && seen.get(root) !== root.dataset.nextSeq) {
+                seen.set(root, root.dataset.nextSeq);
+                window.live.push([performance.now(), window.frames]);
+            }
+        }
+    }, 4);
+}"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--model", default="smollm2-135m")
+    parser.add_argument("--blocks", type=int, default=131_072)
+    parser.add_argument("--tokens", type=int, default=96)
+    parser.add_argument("--unseen", action="store_true")
+    options = parser.parse_args()
+    cells = [START.format(model=options.model, blocks=options.blocks, tokens=options.tokens)]
+    for number in range(options.rounds):
+        pair = [[WITHOUT], [MAKE, WITH]]
+        cells += [cell for side in (pair if number % 2 else pair[::-1]) for cell in side]
+    with sync_playwright() as p, tempfile.TemporaryDirectory() as folder:
+        browser = chromium(p)
+        lab = Lab(Path(folder) / "lab")
+        notebook = lab.open(browser, "cost", cells)
+        notebook.page.set_default_timeout(1_200_000)
+        notebook.page.evaluate(COUNT)
+        notebook.run_all()
+        rates = []
+        for index in range(options.rounds):
+            notebook.page.wait_for_function(
+                "([count]) => document.querySelectorAll('[data-next-seq]').length > count", arg=[index]
+            )
+            if not options.unseen:
+                notebook.dashboards().nth(index).evaluate("(root) => root.scrollIntoView({block: 'start'})")
+            notebook.await_state("running", index=index)
+            notebook.page.evaluate("() => window.live.splice(0)")
+            notebook.await_state("finished", index=index)
+            live = notebook.page.evaluate("() => window.live.splice(0)")
+            seconds = (live[-1][0] - live[0][0]) / 1000
+            rates.append(((live[-1][1] - live[0][1]) / seconds, (len(live) - 1) / seconds))
+        took = ast.literal_eval(notebook.python("took"))
+        lab.close()
+        browser.close()
+    pairs = [took[i : i + 2] if (i // 2) % 2 else took[i : i + 2][::-1] for i in range(0, len(took), 2)]
+    print("without s   with s   ratio   frames/s   batches/s")
+    for (without, with_), (frames, batches) in zip(pairs, rates, strict=True):
+        print(f"{without:>9.2f}{with_:>9.2f}{with_ / without:>8.3f}{frames:>11.1f}{batches:>12.1f}")
+    print(f"median ratio {statistics.median(b / a for a, b in pairs):.3f}")
+
+
+if __name__ == "__main__":
+    main()
