@@ -66,7 +66,7 @@ class Halts:
         self._stood_before = -1
 
     def seen(self, *, yes: bool) -> None:
-        """Whether who takes the next step knows what it will cause: then it is taken, else the run stands once more."""
+        """Whether it is known what the next step will cause: then it is taken, else the run stands once more."""
         self._stood_before = self.step + 1 if yes else -1
 
     def _ahead(self, step: int, waiting: tuple[Breakpoint, ...], *, asking: bool) -> str:

@@ -2,9 +2,10 @@
 
     .venv/bin/python tests/browser/live_cost.py [--rounds 6] [--model smollm2-135m] [--blocks 131072] [--tokens 96]
 
-The same requests run in turn with a dashboard in sight and without one (recorded both times), in one kernel. It tells
-seconds of each run, the median of the ratios of neighbours, the page's animation frames a second and the messages a
-second that it got. Engine, server and browser share the machine's cores: with two of them, their work adds up.
+The same requests run in turn with a dashboard in sight and without one (recorded both times), in one kernel. Told
+are seconds of each run, the median of the ratios of neighbours, the page's animation frames a second and the
+messages a second that it got. Engine, server and browser share the machine's cores: with two of them, their work
+adds up.
 ``--unseen`` scrolls the dashboards out of sight: what is left is what Python and the wire cost.
 """
 

@@ -6,10 +6,20 @@ import random
 
 import pytest
 
-from pagedviz.events import KINDS, Batch, RequestAdded
+from pagedviz.events import (
+    KINDS,
+    Batch,
+    BlockAllocated,
+    BlockFilled,
+    RequestAdded,
+    RequestScheduled,
+    StepFinished,
+    StepStarted,
+    TokenAppended,
+)
 from pagedviz.events.codec import encode_batch, encode_header, encode_keyframe
 from pagedviz.trace import Trace
-from pagedviz.trace.state import State
+from pagedviz.trace.state import Block, State
 from pagedviz.widgets.dashboard import PANELS
 
 from . import streams as plain
@@ -349,23 +359,48 @@ def test_predicting_a_live_run_is_asked_of_python(live):
     assert live.part("result").inner_text().startswith("Not what you expected."), "as Python says"
 
 
-def one_batch(events: tuple, num_blocks: int = 64) -> bytes:
-    head = encode_header(plain.engine_info(num_blocks, 16)) + encode_keyframe(State(16, {"device": num_blocks}))
+LONG = 100_000
+"""Tokens of a request whose prompt is computed in one step."""
+
+WARM = 40_000
+"""Blocks that are cached when the recording begins."""
+
+
+def long_request(block_size: int = 2) -> tuple:
+    blocks = range(LONG // block_size)
+    yield RequestAdded("long", (0,), tuple(range(LONG)), ("x",) * LONG, 4)
+    yield RequestScheduled("long", resumed=False)
+    yield StepStarted(((0, 0, LONG),))
+    yield from (BlockAllocated("device", 0, block, 0, block, "prefill") for block in blocks)
+    yield StepFinished(1000, LONG, 0)
+    yield from (BlockFilled("device", 0, block, 0, block, f"{block:016x}") for block in blocks)
+    yield TokenAppended(0, LONG, 7, "y")
+
+
+def one_batch(events: tuple, block_size: int = 16, num_blocks: int = 64, warm: int = 0) -> bytes:
+    cached = {block: Block(0, (), 0, hash=f"{block:016x}", cached=0) for block in range(warm)}
+    start = State(block_size, {"device": num_blocks}, blocks={"device": cached})
+    head = encode_header(plain.engine_info(num_blocks, block_size)) + encode_keyframe(start)
     return head + (encode_batch(Batch(0, 1, 10, events)) if events else b"")
 
 
 @pytest.mark.parametrize(
-    "events",
+    ("events", "options"),
     [
-        pytest.param((), id="empty"),
+        pytest.param((), {}, id="empty"),
         pytest.param(
-            tuple(RequestAdded(f"r{i}", (i,), (1, 2), ("a", "b"), 4) for i in range(10_000)), id="10000 requests"
+            tuple(RequestAdded(f"r{i}", (i,), (1, 2), ("a", "b"), 4) for i in range(10_000)),
+            {},
+            id="10000 requests",
         ),
-        pytest.param((RequestAdded("long", (0,), tuple(range(100_000)), ("x",) * 100_000, 4),), id="100000 tokens"),
+        pytest.param(tuple(long_request()), {"block_size": 2, "num_blocks": LONG}, id="100000 tokens"),
+        pytest.param(
+            (RequestAdded("r", (0,), (1,), ("a",), 4),), {"num_blocks": 2 * WARM, "warm": WARM}, id="warm"
+        ),
     ],
 )
-def test_runs_of_odd_sizes_draw(browser, events):  # noqa: F811
-    view = View(browser, one_batch(events))
+def test_runs_of_odd_sizes_draw(browser, events, options):  # noqa: F811
+    view = View(browser, one_batch(events, **options))
     view.page.evaluate(f"() => {{ {RECORDED} }}")
     view.do("harness.all()")
     assert view.page.get_attribute("canvas.pv-map", "aria-label").startswith("Block map")
