@@ -20,9 +20,8 @@ def shared(left: float, top: float, side: float) -> str:
 
 
 def copied(left: float, top: float, side: float) -> str:
-    """Two strokes across the upper left corner."""
-    stripes = "".join(f"M{left:.1f} {top + reach:.1f}l{reach:.1f} {-reach:.1f}" for reach in (side / 4, side / 2))
-    return element("path", d=stripes, stroke=INK, stroke_width=1.2)
+    """A stroke from the lower left to the upper right, as in the dashboard."""
+    return element("path", d=_stroke(left, top, side), stroke=INK, stroke_width=1.6)
 
 
 def cached(left: float, top: float, side: float) -> str:
@@ -48,9 +47,9 @@ def moved(left: float, top: float, side: float, *, up: bool) -> str:
 
 
 def evicted(left: float, top: float, side: float) -> str:
-    """A cross in the lower right corner."""
+    """A cross in the upper left corner, as in the dashboard."""
     reach = max(2.2, side / 10)
-    d = _cross(left + side - 1.8 * reach, top + side - 1.8 * reach, reach)
+    d = _cross(left + 1.8 * reach, top + 1.8 * reach, reach)
     return element("path", d=d, stroke="#ffffff", stroke_width=3.4) + element(
         "path", d=d, stroke=INK, stroke_width=1.6
     )
@@ -72,6 +71,10 @@ def _arrow(x: float, y: float, reach: float, *, up: bool) -> str:
     return f"M{x - reach:.1f} {y + height:.1f}h{2 * reach:.1f}l{-reach:.1f} {-2 * height:.1f}z"
 
 
+def _stroke(left: float, top: float, side: float) -> str:
+    return f"M{left:.1f} {top + side:.1f}l{side:.1f} {-side:.1f}"
+
+
 def _cross(x: float, y: float, reach: float) -> str:
     size = 2 * reach
     down, up = f"l{size:.1f} {size:.1f}", f"l{size:.1f} {-size:.1f}"
@@ -85,7 +88,7 @@ def _middle(left: float, top: float, side: float) -> str:
 _SMALL: dict[str, Callable[[float, float, float], str]] = {
     "shared": _middle,
     "cached": _middle,  # white: the cell is hollow
-    "copied": lambda left, top, side: f"M{left:.1f} {top + side:.1f}l{side:.1f} {-side:.1f}",
+    "copied": _stroke,
     "moved_up": lambda left, top, side: _arrow(left + 0.3 * side, top + 0.7 * side, 0.25 * side, up=True),
     "moved_down": lambda left, top, side: _arrow(left + 0.3 * side, top + 0.7 * side, 0.25 * side, up=False),
     "evicted": lambda left, top, side: _cross(left + side / 2, top + side / 2, 0.3 * side),
