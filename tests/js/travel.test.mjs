@@ -142,9 +142,17 @@ test("a trace that goes wrong keeps what is sound up to there", () => {
 });
 
 test("a first state that cannot be is refused", () => {
-  for (const change of [{ block_size: 0 }, { block_size: 1.5 }, { num_blocks: { device: -4 } }, { num_blocks: { device: 2 ** 31 } }, { num_blocks: { device: "8" } }]) {
+  for (const [change, problem] of [
+    [{ block_size: 0 }, "the keyframe in line 2 contradicts itself: a block has 0 slots"],
+    [{ num_blocks: { device: 2 ** 31 } }, "the keyframe in line 2 contradicts itself: the device pool has 2147483648 blocks"],
+    [{ block_size: 1.5 }, "line 2 is damaged: $.keyframe.block_size cannot be 1.5"],
+    [{ num_blocks: { device: "8" } }, 'line 2 is damaged: $.keyframe.num_blocks.device cannot be "8"'],
+    [{ sequences: { 5: {} } }, "line 2 is damaged: $.keyframe.sequences.5.id cannot be undefined"],
+  ]) {
+    const half = new Run();
     const keyframe = { ...JSON.parse(lines[1]).keyframe, ...change };
-    assert.throws(() => new Run().push(Buffer.from(`${lines[0]}\n${JSON.stringify({ keyframe })}\n`)), { message: /line 2 has pools that cannot be/ });
+    assert.throws(() => half.push(Buffer.from(`${lines[0]}\n${JSON.stringify({ keyframe })}\n`)), { message: problem });
+    assert.equal(half.state, null);
   }
 });
 

@@ -5,7 +5,7 @@
 
 /** @typedef {[number, string][]} Lane from which step on what; "" when it had finished */
 
-const OF_STATUS = { waiting: "waiting", preempted: "waiting", swapped: "swapped", finished: "" };
+const OF_STATUS = { __proto__: null, waiting: "waiting", preempted: "waiting", swapped: "swapped", finished: "" };
 
 /** Several sequences of a request may do several things; the highest is told. */
 const RANK = { waiting: 0, swapped: 0, decode: 1, prefill: 2, recomputing: 3 };
@@ -25,7 +25,7 @@ export class Lanes {
     this.named = new Set();
     this.doing = new Map();
     this.step = state.step;
-    for (const { name, status, preemptions } of state.requests.values()) {
+    for (const [name, { status, preemptions }] of state.requests) {
       if (status === "finished") continue;
       const sequences = sequencesOf(state, name);
       const there = Math.max(0, ...sequences.filter((s) => s.tokens.length > s.num_prompt).map((s) => s.tokens.length - 1));

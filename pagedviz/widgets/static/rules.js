@@ -90,9 +90,10 @@ function drop(state, tier, id) {
 }
 
 function move(state, from, to, { pairs, num_bytes, duration_us }, counter) {
+  const [sources, targets] = [from, to].map((tier) => must(state.blocks, tier, "tier"));
   for (const [source, target] of pairs) {
-    const { hash } = takenBlock(state, from, source);
-    Object.assign(takenBlock(state, to, target), { hash, moved_from: source });
+    const { hash } = must(sources, source, "block");
+    Object.assign(must(targets, target, "block"), { hash, moved_from: source });
   }
   state.counters.swapped_bytes += num_bytes;
   state.counters.swap_us += duration_us;
