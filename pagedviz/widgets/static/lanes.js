@@ -34,16 +34,20 @@ export class Lanes {
     }
   }
 
-  /** Look at an event before it is applied. */
-  before(state, event) {
+  /** Look at an event before it is applied; `later` takes what is to be done once the whole batch is. */
+  before(state, event, later) {
     const { kind } = event;
-    if (kind === "StepStarted") for (const [id, start, count] of event.scheduled) this.#plan(state.sequences.get(id), start, count);
+    if (kind === "StepStarted") {
+      const { scheduled } = event;
+      const sequences = scheduled.map(([id]) => state.sequences.get(id));
+      later(() => scheduled.forEach(([, start, count], i) => this.#plan(sequences[i], start, count)));
+    }
     if (!NAMING.has(kind)) return;
     const { request: name } = event;
-    this.named.add(name);
+    later(() => this.named.add(name));
     if (kind !== "RequestPreempted" || event.mode === "swap" || !state.requests.has(name)) return;
     const reached = sequencesOf(state, name).filter(({ status }) => status === "running").map(({ computed }) => computed);
-    this.goals.set(name, Math.max(this.goals.get(name) ?? 0, ...reached));
+    later(() => this.goals.set(name, Math.max(this.goals.get(name) ?? 0, ...reached)));
   }
 
   #plan(sequence, start, count) {

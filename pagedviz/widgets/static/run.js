@@ -73,40 +73,46 @@ export class Run {
 
   /** Add a batch. If it contradicts what came before, the run stays as it was and TraceError says why. @param {Batch} batch */
   applyBatch(batch) {
-    const { state, history, batches } = this;
+    const { state, history, lanes, prefixes, batches } = this;
     const { seq, step } = state;
     const refuse = (problem) => {
       throw new TraceError(`line ${batches.length + 3} ${problem}`);
     };
     if (batch.seq !== seq) refuse(`begins with event ${batch.seq}; ${seq} was expected`);
     if (batch.step < step) refuse(`goes back from step ${step} to ${batch.step}`);
-    history.begin(batch.step);
+    const events = [];
+    const looks = [];
+    const later = (look) => looks.push(look);
     try {
       this.#fold(state, batch, batch.events, (event) => {
+        events.push(event);
         const context = contextOf(state, event);
-        if (context) this.contexts.set(state.seq, context);
-        this.lanes.before(state, event);
-        this.prefixes.before(state, event);
-      }, (event) => history.count(event));
+        const at = state.seq;
+        if (context) later(() => this.contexts.set(at, context));
+        lanes.before(state, event, later);
+        prefixes.before(state, event, later);
+      });
     } catch (error) {
       this.state = this.#after(batches.length);
-      history.cut(this.state.step);
       refuse(`is damaged: ${error.message}`);
     }
+    // All of it is sound: only now is it seen anywhere but in the state.
+    history.begin(batch.step);
+    for (const event of events) history.count(event);
+    for (const look of looks) look();
     history.end(state);
-    this.lanes.end(state);
+    lanes.end(state);
     batches.push({ ...batch, events: batch.line ? null : batch.events });
     this.keyframes.offer(batches.length, state);
   }
 
-  #fold(state, { step, t_us }, events, before = () => {}, after = before) {
+  #fold(state, { step, t_us }, events, before = () => {}) {
     Object.assign(state, { step, t_us });
     for (const array of events) {
       const event = named(array, this.decoder.shapes);
       try {
         before(event);
         apply(state, event);
-        after(event);
       } catch (error) {
         throw new TraceError(`event ${state.seq} in step ${step} contradicts what came before: ${error.message} (${JSON.stringify(array).slice(0, 200)})`);
       }
