@@ -158,6 +158,18 @@ EDITS: dict[str, tuple[str, int, tuple[Any, ...], Any]] = {
     "a block without one of its holders": ("toy", 2, (*_DEVICE, "14", "holders", 0), GONE),
     "a block held twice": ("toy", 2, (*_DEVICE, "14", "holders"), [[0, 0], [0, 0], [1, 0], [2, 0]]),
     "a block of a sequence that is not there": ("toy", 2, (*_DEVICE, "5", "holders"), [[77, 4]]),
+    "a run without a device": ("golden", 2, (_K, "num_blocks", "device"), GONE),
+    "a tier that nobody knows": ("golden", 2, (_K, "num_blocks", "disk"), 4),
+    "a request of another name": ("toy", 2, (_K, "requests", "r0", "name"), "r9"),
+    "a request without sequences": (
+        "golden",
+        2,
+        (_K, "requests", "r9"),
+        {"name": "r9", "sequences": [], "num_prompt": 1, "max_tokens": 1},
+    ),
+    "a request with a sequence twice": ("toy", 2, (_K, "requests", "r1", "sequences"), [3, 4, 4]),
+    "a request with another's sequence": ("toy", 2, (_K, "requests", "r1", "sequences"), [3, 4, 5]),
+    "a sequence of another number": ("toy", 2, (_K, "sequences", "0", "id"), 1),
     # -- batches: what they are
     "no JSON": ("golden", 5, (), b"oops"),
     "an empty line": ("golden", 5, (), b""),
@@ -213,6 +225,10 @@ EDITS: dict[str, tuple[str, int, tuple[Any, ...], Any]] = {
     "a pair with a point": ("golden", 11, ("events", 6, 2, 0), [2, 3.0]),
     # -- batches: what contradicts what came before
     "a request that is added twice": ("golden", 3, ("events", 1, 1), "r0"),
+    "a request that adds no sequence": ("golden", 3, ("events", 1, 2), []),
+    "a request that loses its last sequence": ("toy", 6, ("events", 0), ["SequenceDropped", "r5", 12]),
+    "a hit of a sequence that has finished": ("toy", 3, ("events", 1), ["PrefixHit", "r3", 7, 1, 6, 0, False]),
+    "more bytes than can be counted": ("golden", 12, ("events", 4, 3), 2**53 - 1),
     "a sequence that is added twice": ("golden", 3, ("events", 1, 2), [0]),
     "fewer texts than tokens in an event": ("golden", 3, ("events", 0, 4), ["a"]),
     "a block that is handed out twice": ("golden", 4, ("events", 4, 3), 2),
@@ -236,7 +252,7 @@ EDITS: dict[str, tuple[str, int, tuple[Any, ...], Any]] = {
 # -- edits by chance -----------------------------------------------------------------------------------------------
 
 _VALUES = (
-    *(None, True, False, 0, 1, -1, 2, 3, 7, 16, 99, 2**45, -(2**53), 10**30, 1.5, -0.5, 1.0, 1e300),
+    *(None, True, False, 0, 1, -1, 2, 3, 7, 16, 99, 2**45, 2**53 - 1, -(2**53), 10**30, 1.5, -0.5, 1.0, 1e300),
     *("", "x", "0", "device", "host", "r0", "r1", "waiting", "running", "swapped", "finished", "\u202e", "\ud800"),
     *([], [None], [0], [1, 2], ["a"], [[0, 0]], [[0, 0, 1]], [["device", 0]]),
     *({}, {"0": []}, {"a": 1}, {"device": 3}),

@@ -92,6 +92,7 @@ export class Run {
         lanes.before(state, event, later);
         prefixes.before(state, event, later);
       });
+      if (!Object.values(state.counters).every(Number.isSafeInteger)) throw new TraceError(`step ${batch.step} counts beyond ${Number.MAX_SAFE_INTEGER}`);
     } catch (error) {
       this.state = this.#after(batches.length);
       refuse(`is damaged: ${error.message}`);

@@ -53,12 +53,20 @@ export function checked(state) {
     if (!holds) throw new TraceError(`the keyframe in line 2 contradicts itself: ${problem}`);
   };
   check(block_size > 0, `a block has ${block_size} slots`);
-  for (const [tier, size] of num_blocks) check(size >= 0 && size <= MOST_BLOCKS, `the ${tier} pool has ${size} blocks`);
-  for (const [name, { sequences: own }] of requests) for (const id of own) check(sequences.has(id), `request ${name} has sequence ${id}, which does not exist`);
+  check(num_blocks.has("device"), "it has no device pool");
+  for (const [tier, size] of num_blocks) {
+    check(tier === "device" || tier === "host", `there is no tier ${tier}`);
+    check(size >= 0 && size <= MOST_BLOCKS, `the ${tier} pool has ${size} blocks`);
+  }
+  for (const [key, { name, sequences: own }] of requests) {
+    check(name === key && own.length, `request ${key} is called ${name} and has ${own.length} sequences`);
+    for (const id of own) check(sequences.get(id)?.request === key, `request ${key} has sequence ${id}, which does not belong to it`);
+  }
   const entries = new Set();
   const entry = (sequence, logical, group, tier, block) => `entry ${logical} of sequence ${sequence} is ${tier} block ${block} in group ${group}`;
-  for (const [id, { request, tokens, texts, computed, tables }] of sequences) {
-    check(requests.get(request)?.sequences.includes(id), `sequence ${id} belongs to request ${request}, which does not have it`);
+  for (const [key, { id, request, tokens, texts, computed, tables }] of sequences) {
+    check(id === key, `sequence ${key} is called ${id}`);
+    check(requests.get(request)?.sequences.filter((one) => one === id).length === 1, `sequence ${id} belongs to request ${request}, which does not have it once`);
     check(texts.length === tokens.length, `sequence ${id} has ${tokens.length} tokens and ${texts.length} texts`);
     check(computed >= 0 && computed <= tokens.length, `sequence ${id} has ${tokens.length} tokens, ${computed} in memory`);
     for (const [group, table] of tables) table.forEach((place, logical) => entries.add(entry(id, logical, group, ...place)));
