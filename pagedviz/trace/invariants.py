@@ -20,7 +20,12 @@ def contradictions(state: State) -> Iterator[str]:
         yield f"a block has {state.block_size} slots"
     yield from _pools(state)
     yield from _requests(state)
+    yield from _sequences(state)
     yield from _tables(state)
+    if "device" not in state.num_blocks:
+        yield "there is no device pool"
+    for tier in state.num_blocks.keys() - {"device", "host"}:
+        yield f"there is no tier {tier!r}"
 
 
 def _pools(state: State) -> Iterator[str]:
@@ -40,13 +45,24 @@ def _pools(state: State) -> Iterator[str]:
 
 def _requests(state: State) -> Iterator[str]:
     for name, request in state.requests.items():
+        if request.name != name:
+            yield f"request {name!r} is called {request.name!r}"
+        if not request.sequences:
+            yield f"request {name!r} has no sequence"
         for number in request.sequences:
             if number not in state.sequences:
                 yield f"request {name!r} has sequence {number}, which does not exist"
+            elif state.sequences[number].request != name:
+                yield f"request {name!r} has sequence {number} of request {state.sequences[number].request!r}"
+
+
+def _sequences(state: State) -> Iterator[str]:
     for number, sequence in state.sequences.items():
+        if sequence.id != number:
+            yield f"sequence {number} is called {sequence.id}"
         request_of = state.requests.get(sequence.request)
-        if request_of is None or number not in request_of.sequences:
-            yield f"sequence {number} belongs to request {sequence.request!r}, which does not have it"
+        if request_of is None or request_of.sequences.count(number) != 1:
+            yield f"sequence {number} belongs to request {sequence.request!r}, which does not have it once"
         if len(sequence.texts) != len(sequence.tokens):
             yield f"sequence {number} has {len(sequence.tokens)} tokens and {len(sequence.texts)} texts"
         if not 0 <= sequence.computed <= len(sequence.tokens):

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
 from pagedviz.errors import TraceFormatError
 from pagedviz.events import AnyEvent, Batch
+from pagedviz.events.records import MOST
 from pagedviz.trace.rules import Rule, blocks, cache, requests
 from pagedviz.trace.state import State
 
@@ -42,6 +45,8 @@ def apply_batch(state: State, batch: Batch, look: Look | None = None) -> None:
                 f"event {state.seq} in step {batch.step} contradicts what came before: {reason} ({event})"
             ) from error
         state.seq += 1
+    if any(abs(count) > MOST for count in msgspec.structs.astuple(state.counters)):
+        raise TraceFormatError(f"step {batch.step} counts beyond {MOST}")
 
 
 def apply(state: State, event: AnyEvent) -> None:

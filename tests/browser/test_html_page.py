@@ -27,6 +27,9 @@ DROP = """([name, data, type]) => {
     document.body.dispatchEvent(event("drop"));
     return [over.defaultPrevented, isMarked, document.body.hasAttribute("data-over")];
 }"""
+HEADER, KEYFRAME, ADDED = (
+    (Path(__file__).parent.parent / "golden" / "tiny_run.pvtrace").read_bytes().splitlines(keepends=True)[:3]
+)
 NASTY = "</script><b>\u202e\U0001f642\x07<img src=x onerror=alert(1)>"
 
 
@@ -185,7 +188,21 @@ def test_a_trace_can_be_chosen_with_the_keyboard(shown, trace, other, tmp_path):
         (gzip.compress(b"hello\n", mtime=0), "not a pagedviz trace: line 1 is damaged"),
         (b"\x1f\x8bnonsense", "gzip stream is damaged or cut off"),
         (b'{"format":"pagedviz-trace","version":99}\n', "version 99; this pagedviz reads 1 to 2: update pagedviz"),
-        (b'{"format":"pagedviz-trace","version":2,"fields":{},"engine":{}}\n', "cut off before its first state"),
+        (
+            b'{"format":"pagedviz-trace","version":2,"fields":{},"engine":{}}\n',
+            "$.engine.model cannot be undefined",
+        ),
+        (HEADER, "cut off before its first state"),
+        (HEADER + b'{"keyframe":7}\n', "line 2 is damaged: $.keyframe cannot be 7"),
+        (
+            HEADER + KEYFRAME.replace(b'"sequences":{}', b'"sequences":{"0":{}}'),
+            "line 2 is damaged: $.keyframe.sequences.0.id cannot be undefined",
+        ),
+        (
+            HEADER
+            + KEYFRAME.replace(b'"blocks":{}', b'"blocks":{"device":{"99":{"group":0,"holders":[],"born":1}}}'),
+            "the keyframe in line 2 contradicts itself: block 99 is outside the device pool of 8",
+        ),
     ],
 )
 def test_a_file_that_is_no_trace_is_refused_and_the_run_stays(shown, trace, data, words):
@@ -229,8 +246,8 @@ def test_of_a_cut_off_file_what_is_there_is_shown(shown, other):
     ("line", "words"),
     [
         (b"oops\n", "line 10 is damaged"),
-        (b"", "events 59 to 66 are missing before step 8"),
-        (None, "event 59 in step 7 contradicts what came before"),
+        (b"", "line 10 begins with event 67; 59 was expected"),
+        (None, "line 10 is damaged: event 59 in step 7 contradicts what came before"),
     ],
 )
 def test_of_a_damaged_file_what_is_sound_is_shown(shown, trace, line, words):
@@ -245,6 +262,24 @@ def test_of_a_damaged_file_what_is_sound_is_shown(shown, trace, line, words):
     shown.wait_for_step(trace.batches[6].step)
     assert shown.root("next-seq") == str(batch.seq)
     assert words in shown.page.inner_text("[data-testid=status]")
+
+
+@pytest.mark.parametrize(
+    ("was", "junk", "words"),
+    [
+        (b'[" the","<b>&",', b'[1,"<b>&",', "RequestAdded has a wrong texts: [1,"),
+        (b"[31524,43219,37657,38412,20303],", b'"junk",', 'RequestAdded has a wrong prompt: "junk"'),
+        (b'"r1"', b"[]", "RequestAdded has a wrong request: []"),
+        (b'["RequestAdded","r1"', b'["constructor","r1"', 'unknown kind of event: ["constructor","r1"'),
+    ],
+)
+def test_junk_in_a_file_is_named_and_not_shown(shown, was, junk, words):
+    assert was in ADDED
+    shown.drop("junk.pvtrace", HEADER + KEYFRAME + ADDED.replace(was, junk))
+    shown.wait_for_message("This is junk.pvtrace.")
+    shown.wait_for_step(0)
+    assert f": line 3 is damaged: {words}" in shown.page.inner_text("[data-testid=status]")
+    assert shown.root("next-seq") == "0"
 
 
 def test_dragged_text_is_left_alone(shown):

@@ -128,7 +128,7 @@ test("damaged bytes stop the view with a sentence and leave what is sound; a new
   lines[2 + 3] = good.replace(/"events":\[.*/, '"events":[["BlockFreed","device",0,23]]}');
   batch(3, 4);
   lines[2 + 3] = good;
-  assert.match(feed.error, /^event \d+ in step \d+ contradicts .* \(\["BlockFreed","device",0,23\]\)$/);
+  assert.match(feed.error, /^line 6 is damaged: event \d+ in step \d+ contradicts .* \(\["BlockFreed","device",0,23\]\)$/);
   assert.equal(feed.run.batches.length, 3);
   snapshot(4);
   assert.equal(feed.error, "");

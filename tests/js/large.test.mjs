@@ -33,7 +33,10 @@ test("a chain that never branches, and whose holders change at every block", () 
 test("a step that takes, fills and gives back tens of thousands of blocks", () => {
   const run = new Run();
   const fields = { BlockAllocated: ["tier", "group", "block", "sequence", "logical", "reason"], BlockReleased: ["tier", "group", "block", "sequence", "logical", "refcount"], RequestAdded: ["request", "sequences", "prompt", "texts", "max_tokens"] };
-  const engine = { model: "m", block_size: 2, num_device_blocks: MANY, num_host_blocks: 0, groups: [{ layers: [0] }] };
+  const engine = {
+    model: "m", block_size: 2, num_device_blocks: MANY, num_host_blocks: 0, groups: [{ layers: [0] }], num_kv_heads: 1, head_dim: 1, dtype: "float32", device: "cpu",
+    simulated: true, attention: "none", bytes_per_block: 16, pagedviz: "0.0.0",
+  };
   const keyframe = { block_size: 2, num_blocks: { device: MANY }, step: 0, seq: 0, t_us: 0, requests: {}, sequences: {}, blocks: {}, counters: {}, scheduled: [], evicted: {} };
   const events = [["RequestAdded", "r", [0], [1], [], 9]];
   // Every other block of a table that is not in the order of the pool.

@@ -27,7 +27,7 @@ for (const file of readdirSync(folder).filter((name) => name.endsWith(".pvtrace"
     if (expected.refused === null) {
       assert.equal(batches.length, expected.states.length);
     } else {
-      assert.throws(() => run.applyBatch(batches[expected.states.length]), new RegExp(`^Error: event ${expected.refused} in step`));
+      assert.throws(() => run.applyBatch(batches[expected.states.length]), new RegExp(`^Error: line ${expected.states.length + 3} is damaged: event ${expected.refused} in step`));
       const sound = expected.states.at(-1)?.state;
       if (sound) assert.deepEqual(JSON.parse(JSON.stringify(stateToJSON(run.state))), sound, "what is sound up to there stays");
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import random
@@ -29,6 +30,7 @@ from pagedviz.trace.reducer import apply_batch
 from pagedviz.trace.state import State
 from pagedviz.widgets.bundle import bundle
 
+from . import damage
 from . import streams as plain
 
 HERE = Path(__file__).parent
@@ -156,6 +158,39 @@ def test_both_reducers_agree_on_the_golden_run(tmp_path):
     batches = [decode_batch(line) for line in lines]
     assert not write_case(tmp_path, "golden", start, batches, is_sound=True)
     run_node("reducer.test.mjs", PAGEDVIZ_CASES=tmp_path)
+
+
+def write_damage(folder: Path, cases: dict[str, bytes]) -> dict[str, int | None]:
+    """Traces and what Python makes of them; returns which line of each it refuses."""
+    verdicts = {name: damage.verdict(data) for name, data in cases.items()}
+    lines = [
+        json.dumps({"name": name, "bytes": base64.b64encode(data).decode(), "line": line, "state": state})
+        for (name, data), (line, state) in zip(cases.items(), verdicts.values(), strict=True)
+    ]
+    (folder / "cases.jsonl").write_text("\n".join(lines))
+    return {name: line for name, (line, _) in verdicts.items()}
+
+
+def test_both_readers_refuse_a_damaged_trace_at_the_same_line(tmp_path, streams):
+    sound = damage.sources(streams)
+    cases = {name: damage.damaged(sound[of], *edit) for name, (of, *edit) in damage.EDITS.items()}
+    refused = write_damage(tmp_path, cases)
+    assert refused == {name: line for name, (_, line, *_) in damage.EDITS.items()}
+    run_node("damage.test.mjs", PAGEDVIZ_CASES=tmp_path)
+
+
+def test_both_readers_make_the_same_of_any_value_anywhere(tmp_path, streams):
+    sound = damage.sources(streams)
+    cases = {}
+    for seed in range(400 * TIMES):
+        dice = random.Random(seed)
+        lines = sound[dice.choice([*sound])]
+        number, path, value = damage.random_damage(lines, dice)
+        name = f"{seed}: line {number}, {path} is {json.dumps(value)[:100]}"
+        cases[name] = damage.damaged(lines, number, path, value)
+    refused = [line for line in write_damage(tmp_path, cases).values() if line]
+    assert len(cases) / 2 < len(refused) < len(cases)
+    run_node("damage.test.mjs", PAGEDVIZ_CASES=tmp_path)
 
 
 def test_both_twins_say_what_every_request_did_when(tmp_path, streams):

@@ -141,10 +141,38 @@ test("a trace that goes wrong keeps what is sound up to there", () => {
   }
 });
 
+test("a refused batch leaves nothing of itself, and the run can go on", () => {
+  const [grows, twin] = [new Run(), new Run()];
+  for (const each of [grows, twin]) each.push(Buffer.from(`${lines[0]}\n${lines[1]}\n`));
+  const kinds = new Set();
+  for (const line of lines.slice(2)) {
+    const batch = JSON.parse(line);
+    for (const [kind] of batch.events) kinds.add(kind);
+    // Another batch of the latest step, and one of the next step: all of it is sound but for its last event.
+    for (const step of new Set([twin.lastStep, batch.step])) {
+      const refused = { ...batch, step, events: [...batch.events, ["BlockFreed", "device", 0, 9999]] };
+      assert.throws(() => grows.applyBatch(refused), { message: /event \d+ in step \d+ contradicts/ });
+      grows.parsed.clear(); // what was looked up to go back
+      assert.deepEqual(grows, twin, `before event ${batch.seq}, in step ${step}`);
+    }
+    for (const each of [grows, twin]) each.applyBatch({ ...batch, line });
+  }
+  assert.equal(kinds.size, Object.keys(twin.header.fields).length);
+  assert.deepEqual(json(grows.state), json(run.state));
+});
+
 test("a first state that cannot be is refused", () => {
-  for (const change of [{ block_size: 0 }, { block_size: 1.5 }, { num_blocks: { device: -4 } }, { num_blocks: { device: 2 ** 31 } }, { num_blocks: { device: "8" } }]) {
+  for (const [change, problem] of [
+    [{ block_size: 0 }, "the keyframe in line 2 contradicts itself: a block has 0 slots"],
+    [{ num_blocks: { device: 2 ** 31 } }, "the keyframe in line 2 contradicts itself: the device pool has 2147483648 blocks"],
+    [{ block_size: 1.5 }, "line 2 is damaged: $.keyframe.block_size cannot be 1.5"],
+    [{ num_blocks: { device: "8" } }, 'line 2 is damaged: $.keyframe.num_blocks.device cannot be "8"'],
+    [{ sequences: { 5: {} } }, "line 2 is damaged: $.keyframe.sequences.5.id cannot be undefined"],
+  ]) {
+    const half = new Run();
     const keyframe = { ...JSON.parse(lines[1]).keyframe, ...change };
-    assert.throws(() => new Run().push(Buffer.from(`${lines[0]}\n${JSON.stringify({ keyframe })}\n`)), { message: /line 2 has pools that cannot be/ });
+    assert.throws(() => half.push(Buffer.from(`${lines[0]}\n${JSON.stringify({ keyframe })}\n`)), { message: problem });
+    assert.equal(half.state, null);
   }
 });
 

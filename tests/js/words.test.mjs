@@ -90,9 +90,12 @@ test("what is no trace, a newer trace or a damaged one is an error of ours", () 
   for (const line of ["7", "null", "{}", "[1]", '{"seq":0,"step":0,"events":5}']) assert.throws(() => read(`${header}\n${keyframe}\n${line}\n`), TraceError, line);
   const fields = shapesOf(JSON.parse(header).fields);
   assert.throws(() => named(["Nonsense"], fields), /unknown kind/);
-  assert.throws(() => named(["BlockFreed", "device", 0], fields), /lacks the field block/);
+  assert.throws(() => named(["BlockFreed", "device", 0], fields), /BlockFreed has a wrong block: undefined$/);
   assert.throws(() => named(["BlockFreed", "device", 0, "x"], fields), /wrong block/);
   assert.throws(() => named(["BlockFreed", 1, 0, 0], fields), /wrong tier/);
+  assert.throws(() => named(["BlockFreed", "device", 0, 2 ** 53], fields), /BlockFreed has a wrong block: 9007199254740992$/);
+  assert.throws(() => named(["SwappedOut", "r0", [[1, -(2 ** 53)]], 0, 0], fields), /wrong pairs/);
+  assert.throws(() => named(["RequestAdded", "r0", [0], [1, "<b>"], [], 1], fields), /RequestAdded has a wrong prompt: \[1,"<b>"\]$/);
 });
 
 test("the bundle has what anywidget and pages take", async () => {

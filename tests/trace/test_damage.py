@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pagedviz.errors import DamagedTraceWarning, TraceFormatError, TruncatedTraceWarning
-from pagedviz.events import Batch, BlockFreed, codec
+from pagedviz.events import Batch, BlockFreed, RequestScheduled, codec
 from pagedviz.figures import picture
 from pagedviz.trace import Trace, file, memory_history
 from pagedviz.trace.invariants import MOST_BLOCKS
@@ -88,6 +88,17 @@ def test_a_free_of_a_block_never_allocated(trace, lines, tmp_path):
         short = Trace.load(path, sound_part=True)
     assert len(short.batches) == 9
     check_sound(short, trace)
+
+
+def test_a_refused_event_changes_nothing_that_states_share(streams):
+    whole = streams.trace_of(streams.random_run(11))
+    start = whole.state_at(whole.last_step)
+    name = next(name for name, request in start.requests.items() if request.status == "finished")
+    again = Batch(start.seq, start.step, start.t_us, (RequestScheduled(name, True),))
+    data = Trace(whole.info, start, [again]).to_bytes()
+    with pytest.warns(DamagedTraceWarning, match="is finished, not waiting"):
+        short = Trace.from_bytes(data, sound_part=True)
+    assert short.start == start
 
 
 def test_the_first_damage_counts(trace, lines):

@@ -38,6 +38,8 @@ def _evict(state: State, event: BlockEvicted) -> None:
 
 def _hit(state: State, event: PrefixHit) -> None:
     sequence = state.sequences[event.sequence]
+    if sequence.status == "finished":
+        contradiction(f"sequence {event.sequence} has finished")
     if not sequence.computed <= event.tokens < len(sequence.tokens):
         contradiction(f"{event.tokens} of {len(sequence.tokens)} tokens are found, {sequence.computed} are there")
     sequence.computed = event.tokens

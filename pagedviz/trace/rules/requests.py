@@ -41,6 +41,8 @@ def _launch(state: State, event: KernelLaunched) -> None:
 def _add_request(state: State, event: RequestAdded) -> None:
     if event.request in state.requests:
         contradiction(f"request {event.request!r} is added twice")
+    if not event.sequences:
+        contradiction(f"request {event.request!r} has no sequence")
     texts = event.texts or ("",) * len(event.prompt)
     if len(texts) != len(event.prompt):
         contradiction(f"{len(event.prompt)} prompt tokens have {len(texts)} texts")
@@ -54,20 +56,25 @@ def _add_request(state: State, event: RequestAdded) -> None:
 
 def _schedule(state: State, event: RequestScheduled) -> None:
     request = state.requests[event.request]
-    was, request.status = request.status, "running"
+    was = request.status
+    if was not in {
+        "waiting",
+        "preempted",
+        "swapped",
+    }:  # before anything changes: copies of a state share what is over
+        contradiction(f"request {event.request!r} is {was}, not waiting")
+    request.status = "running"
     sequences = [state.sequences[number] for number in request.sequences]
     if was == "swapped":
         for sequence in sequences:
             if sequence.status == "swapped":
                 sequence.status = "running"
-    elif was in {"waiting", "preempted"}:
+    else:
         # A request begins with one sequence; the others fork from it when the prompt is in memory.
         for sequence in sequences:
             if sequence.status == "waiting":
                 sequence.status = "running"
                 break
-    else:
-        contradiction(f"request {event.request!r} is {was}, not waiting")
 
 
 def _preempt(state: State, event: RequestPreempted) -> None:
@@ -129,7 +136,10 @@ def _drop_sequence(state: State, event: SequenceDropped) -> None:
     sequence = state.sequences[event.sequence]
     if any(sequence.tables.values()):
         contradiction(f"sequence {event.sequence} is dropped while it has blocks")
-    _unfinished(state, event.request).sequences.remove(event.sequence)
+    sequences = _unfinished(state, event.request).sequences
+    if len(sequences) == 1:
+        contradiction(f"request {event.request!r} loses its last sequence")
+    sequences.remove(event.sequence)
     del state.sequences[event.sequence]
     state.scheduled = [item for item in state.scheduled if item[0] != event.sequence]
 

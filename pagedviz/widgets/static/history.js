@@ -81,12 +81,6 @@ export class History {
     this.length += 1;
   }
 
-  /** Forget the rows of steps after `step`. */
-  cut(step) {
-    while (this.length > 1 && this.at("step", this.length - 1) > step) this.length -= 1;
-    for (const rows of this.rowsOf.values()) while (rows.at(-1) >= this.length) rows.pop();
-  }
-
   /** The nearest step before or after `step` in which an event of the kind happened. @returns {number | null} */
   stepWith(kind, step, direction) {
     const steps = (this.rowsOf.get(kind) ?? []).map((row) => this.at("step", row));

@@ -5,7 +5,7 @@
 
 /** @typedef {[number, string][]} Lane from which step on what; "" when it had finished */
 
-const OF_STATUS = { waiting: "waiting", preempted: "waiting", swapped: "swapped", finished: "" };
+const OF_STATUS = { __proto__: null, waiting: "waiting", preempted: "waiting", swapped: "swapped", finished: "" };
 
 /** Several sequences of a request may do several things; the highest is told. */
 const RANK = { waiting: 0, swapped: 0, decode: 1, prefill: 2, recomputing: 3 };
@@ -25,7 +25,7 @@ export class Lanes {
     this.named = new Set();
     this.doing = new Map();
     this.step = state.step;
-    for (const { name, status, preemptions } of state.requests.values()) {
+    for (const [name, { status, preemptions }] of state.requests) {
       if (status === "finished") continue;
       const sequences = sequencesOf(state, name);
       const there = Math.max(0, ...sequences.filter((s) => s.tokens.length > s.num_prompt).map((s) => s.tokens.length - 1));
@@ -34,16 +34,20 @@ export class Lanes {
     }
   }
 
-  /** Look at an event before it is applied. */
-  before(state, event) {
+  /** Look at an event before it is applied; `later` takes what is to be done once the whole batch is. */
+  before(state, event, later) {
     const { kind } = event;
-    if (kind === "StepStarted") for (const [id, start, count] of event.scheduled) this.#plan(state.sequences.get(id), start, count);
+    if (kind === "StepStarted") {
+      const { scheduled } = event;
+      const sequences = scheduled.map(([id]) => state.sequences.get(id));
+      later(() => scheduled.forEach(([, start, count], i) => this.#plan(sequences[i], start, count)));
+    }
     if (!NAMING.has(kind)) return;
     const { request: name } = event;
-    this.named.add(name);
+    later(() => this.named.add(name));
     if (kind !== "RequestPreempted" || event.mode === "swap" || !state.requests.has(name)) return;
     const reached = sequencesOf(state, name).filter(({ status }) => status === "running").map(({ computed }) => computed);
-    this.goals.set(name, Math.max(this.goals.get(name) ?? 0, ...reached));
+    later(() => this.goals.set(name, Math.max(this.goals.get(name) ?? 0, ...reached)));
   }
 
   #plan(sequence, start, count) {

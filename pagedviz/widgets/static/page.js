@@ -3,7 +3,7 @@
  * in front of this text in one script (`widgets/page.py`), so that the page's policy can name it by its hash. What is drawn it leaves to
  * the dashboard.
  */
-import { Decoder, TraceError, mount, stateFrom } from "./index.js";
+import { Run, TraceError, mount } from "./index.js";
 
 /** To how many bytes a gzipped file may grow: as much as `trace/file.py` allows. */
 const MAX_UNPACKED = 2 ** 28;
@@ -12,7 +12,7 @@ const PACKED_PIECE = 2 ** 16;
 const PIECE = 2 ** 23;
 const NEWLINE = 10;
 
-/** @typedef {{pieces: DataView[], title: string, step: number, next_seq: number, problem: string}} Recorded */
+/** @typedef {{pieces: DataView[], title: string, problem: string}} Recorded */
 
 /** Collects bytes into pieces of whole lines, some megabytes each; only the last may end in the middle of a line. */
 class Lines {
@@ -85,34 +85,18 @@ async function unpack(packed, lines) {
   throw new TraceError(`it is gzip of ${packed.length.toLocaleString("en")} bytes that grow to more than ${limit.toLocaleString("en")}: no trace does that`);
 }
 
-/** The step and the next event's number after the last whole line. */
-function endOf(lines) {
-  try {
-    const { step, seq, events } = JSON.parse(lines.at(-2));
-    return { step, next_seq: seq + events.length };
-  } catch {
-    return { step: 0, next_seq: 0 };
-  }
-}
-
 /** Header and state of the start, or TraceError: what has none is no trace. Damage behind them is the dashboard's to show. */
 function headOf(piece) {
-  const decoder = new Decoder();
+  const run = new Run();
   const end = piece.indexOf(NEWLINE, piece.indexOf(NEWLINE) + 1) + 1;
   try {
-    decoder.push(piece.subarray(0, end || piece.length));
-    if (decoder.error) throw decoder.error;
+    run.push(piece.subarray(0, end || piece.length));
   } catch (error) {
-    throw decoder.header || /version|not a pagedviz/.test(error.message) ? error : new TraceError(`not a pagedviz trace: ${error.message}`);
+    throw run.header || /version|not a pagedviz/.test(error.message) ? error : new TraceError(`not a pagedviz trace: ${error.message}`);
   }
-  if (!decoder.header) throw new TraceError("not a pagedviz trace: line 1 is no header");
-  if (!decoder.keyframe) throw new TraceError("the trace is cut off before its first state");
-  try {
-    stateFrom(decoder.keyframe);
-  } catch (error) {
-    throw new TraceError(`line 2 is no keyframe: ${error.message}`);
-  }
-  return decoder.header;
+  if (!run.header) throw new TraceError("not a pagedviz trace: line 1 is no header");
+  if (!run.state) throw new TraceError("the trace is cut off before its first state");
+  return run.header;
 }
 
 /** @param {Uint8Array} bytes a trace file, gzipped or not @returns {Promise<Recorded>} */
@@ -124,18 +108,16 @@ async function read(bytes) {
   const pieces = lines.end();
   if (!pieces.length) throw new TraceError(problem || "the file is empty");
   const { engine } = headOf(pieces[0]);
-  const last = new TextDecoder().decode(pieces.at(-1)).split("\n");
-  if (last.at(-1)) problem ||= "the trace is cut off in its last line";
+  if (pieces.at(-1).at(-1) !== NEWLINE) problem ||= "the trace is cut off in its last line";
   return {
     pieces: pieces.map((piece) => new DataView(piece.buffer, piece.byteOffset, piece.byteLength)),
-    title: `${String(engine.model).slice(0, 80)} · pagedviz`,
-    ...endOf(last),
+    title: `${engine.model.slice(0, 80)} · pagedviz`,
     problem,
   };
 }
 
 /** A run that is over, as a port (`docs/live-protocol.md`). @param {Recorded} recorded */
-function portFor({ pieces, step, next_seq, problem }) {
+function portFor({ pieces, problem }) {
   const listeners = new Set();
   let commands = 0;
   return {
@@ -143,8 +125,9 @@ function portFor({ pieces, step, next_seq, problem }) {
       if (cmd === "look") return; // nobody keeps a picture
       const isHello = cmd === "hello";
       commands += isHello ? 0 : 1;
-      const status = { state: "finished", step, message: problem, live: false, commands };
-      const message = isHello ? { type: "snapshot", view, next_seq, status } : { type: "batch", seq: next_seq, next_seq, status };
+      const status = { state: "finished", message: problem, live: false, commands };
+      // One message brings all there is: no number in the others can be wrong.
+      const message = { type: isHello ? "snapshot" : "batch", view, seq: 0, next_seq: 0, status };
       queueMicrotask(() => listeners.forEach((listener) => listener(message, isHello ? pieces : [])));
     },
     onMessage(listener) {

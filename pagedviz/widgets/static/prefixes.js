@@ -15,36 +15,38 @@ export class Prefixes {
     for (const { id, tables } of state.sequences.values()) {
       for (const [logical, [tier, block]] of (tables.get(0) ?? []).entries()) {
         const { hash } = state.blocks.get(tier)?.get(block) ?? {};
-        if (hash) this.#filled(state, { hash, group: 0, sequence: id, logical });
+        if (hash) this.#filled(state, { hash, group: 0, sequence: id, logical }, (look) => look());
       }
     }
   }
 
-  /** Look at an event before it is applied. */
-  before(state, event) {
+  /** Look at an event before it is applied; `later` takes what is to be done once the whole batch is. */
+  before(state, event, later) {
     switch (event.kind) {
       case "BlockFilled":
-        return this.#filled(state, event);
+        return this.#filled(state, event, later);
       case "PrefixHit":
-        return this.#hit(state, event);
+        return this.#hit(state, event, later);
       case "BlockEvicted":
-        if (!event.group) this.evictions.push([state.step, event.hash]);
+        if (!event.group) later(() => this.evictions.push([state.step, event.hash]));
     }
   }
 
-  #filled(state, { hash, group, sequence: id, logical }) {
+  #filled(state, { hash, group, sequence: id, logical }, later) {
     if (group || this.byHash.has(hash)) return;
     const sequence = state.sequences.get(id);
     const first = logical * state.block_size;
     const [tier, block] = sequence?.tables.get(0)?.[logical - 1] ?? [];
     const parent = state.blocks.get(tier)?.get(block)?.hash ?? "";
-    this.byHash.set(hash, { parent, logical, text: sequence?.texts.slice(first, first + state.block_size).join("") ?? "", hits: [] });
+    const content = { parent, logical, text: sequence?.texts.slice(first, first + state.block_size).join("") ?? "", hits: [] };
+    later(() => this.byHash.has(hash) || this.byHash.set(hash, content));
   }
 
-  #hit(state, { sequence, blocks, resumed }) {
+  #hit(state, { sequence, blocks, resumed }, later) {
     if (resumed) return;
     for (const [tier, block] of (state.sequences.get(sequence)?.tables.get(0) ?? []).slice(0, blocks)) {
-      this.byHash.get(state.blocks.get(tier)?.get(block)?.hash)?.hits.push(state.step);
+      const hash = state.blocks.get(tier)?.get(block)?.hash;
+      later(() => this.byHash.get(hash)?.hits.push(state.step));
     }
   }
 }

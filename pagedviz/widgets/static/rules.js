@@ -90,9 +90,10 @@ function drop(state, tier, id) {
 }
 
 function move(state, from, to, { pairs, num_bytes, duration_us }, counter) {
+  const [sources, targets] = [from, to].map((tier) => must(state.blocks, tier, "tier"));
   for (const [source, target] of pairs) {
-    const { hash } = takenBlock(state, from, source);
-    Object.assign(takenBlock(state, to, target), { hash, moved_from: source });
+    const { hash } = must(sources, source, "block");
+    Object.assign(must(targets, target, "block"), { hash, moved_from: source });
   }
   state.counters.swapped_bytes += num_bytes;
   state.counters.swap_us += duration_us;
@@ -116,6 +117,7 @@ const RULES = new Map(Object.entries({
   RequestAdded(state, { request: name, sequences, prompt, texts, max_tokens }) {
     const num_prompt = prompt.length;
     check(!state.requests.has(name), "it is added twice");
+    check(sequences.length, "it has no sequence");
     if (!texts.length) texts = prompt.map(() => "");
     check(texts.length === num_prompt, `${texts.length} texts for ${num_prompt} tokens`);
     for (const id of sequences) {
@@ -175,7 +177,7 @@ const RULES = new Map(Object.entries({
   SequenceDropped(state, { request, sequence: id }) {
     check(![...sequenceOf(state, id).tables.values()].some((table) => table.length), "it has blocks");
     const { sequences } = unfinished(state, request);
-    check(sequences.includes(id), "it belongs to another request");
+    check(sequences.includes(id) && sequences.length > 1, "it belongs to another request, or is its last");
     sequences.splice(sequences.indexOf(id), 1);
     state.sequences.delete(id);
     state.scheduled = state.scheduled.filter(([sequence]) => sequence !== id);
@@ -237,6 +239,7 @@ const RULES = new Map(Object.entries({
   },
   PrefixHit(state, { sequence: id, tokens, resumed }) {
     const sequence = sequenceOf(state, id);
+    check(sequence.status !== "finished", "it has finished");
     check(sequence.computed <= tokens && tokens < sequence.tokens.length, `it has ${sequence.tokens.length} tokens, ${sequence.computed} of them in memory`);
     setComputed(state, sequence, tokens);
     if (!resumed) state.counters.hit_tokens += tokens;

@@ -9,7 +9,7 @@ import { Keyframes } from "./keyframes.js";
 import { Lanes } from "./lanes.js";
 import { Prefixes } from "./prefixes.js";
 import { apply } from "./rules.js";
-import { stateFrom } from "./state.js";
+import { checked, stateFrom } from "./state.js";
 
 /** @typedef {import("./codec.js").Batch} Batch */
 
@@ -59,12 +59,13 @@ export class Run {
 
   #take(batches) {
     if (!this.state && this.decoder.keyframe) {
-      this.state = stateFrom(this.decoder.keyframe);
-      this.history.begin(this.state.step);
-      this.history.end(this.state);
-      this.keyframes = new Keyframes(this.state);
-      this.lanes = new Lanes(this.state);
-      this.prefixes = new Prefixes(this.state);
+      const state = checked(stateFrom(this.decoder.keyframe));
+      this.history.begin(state.step);
+      this.history.end(state);
+      this.keyframes = new Keyframes(state);
+      this.lanes = new Lanes(state);
+      this.prefixes = new Prefixes(state);
+      this.state = state;
     }
     for (const batch of batches) this.applyBatch(batch);
     if (this.decoder.error) throw this.decoder.error;
@@ -72,37 +73,47 @@ export class Run {
 
   /** Add a batch. If it contradicts what came before, the run stays as it was and TraceError says why. @param {Batch} batch */
   applyBatch(batch) {
-    const { state, history } = this;
-    if (batch.seq > state.seq) throw new TraceError(`events ${state.seq} to ${batch.seq - 1} are missing before step ${batch.step}`);
-    if (batch.seq < state.seq) throw new TraceError(`event ${batch.seq} of step ${batch.step} comes twice`);
-    if (batch.step < state.step) throw new TraceError(`event ${batch.seq} goes back from step ${state.step} to ${batch.step}`);
-    history.begin(batch.step);
+    const { state, history, lanes, prefixes, batches } = this;
+    const { seq, step } = state;
+    const refuse = (problem) => {
+      throw new TraceError(`line ${batches.length + 3} ${problem}`);
+    };
+    if (batch.seq !== seq) refuse(`begins with event ${batch.seq}; ${seq} was expected`);
+    if (batch.step < step) refuse(`goes back from step ${step} to ${batch.step}`);
+    const events = [];
+    const looks = [];
+    const later = (look) => looks.push(look);
     try {
       this.#fold(state, batch, batch.events, (event) => {
+        events.push(event);
         const context = contextOf(state, event);
-        if (context) this.contexts.set(state.seq, context);
-        this.lanes.before(state, event);
-        this.prefixes.before(state, event);
-      }, (event) => history.count(event));
+        const at = state.seq;
+        if (context) later(() => this.contexts.set(at, context));
+        lanes.before(state, event, later);
+        prefixes.before(state, event, later);
+      });
+      if (!Object.values(state.counters).every(Number.isSafeInteger)) throw new TraceError(`step ${batch.step} counts beyond ${Number.MAX_SAFE_INTEGER}`);
     } catch (error) {
-      this.state = this.#after(this.batches.length);
-      history.cut(this.state.step);
-      throw error;
+      this.state = this.#after(batches.length);
+      refuse(`is damaged: ${error.message}`);
     }
+    // All of it is sound: only now is it seen anywhere but in the state.
+    history.begin(batch.step);
+    for (const event of events) history.count(event);
+    for (const look of looks) look();
     history.end(state);
-    this.lanes.end(state);
-    this.batches.push({ ...batch, events: batch.line ? null : batch.events });
-    this.keyframes.offer(this.batches.length, state);
+    lanes.end(state);
+    batches.push({ ...batch, events: batch.line ? null : batch.events });
+    this.keyframes.offer(batches.length, state);
   }
 
-  #fold(state, { step, t_us }, events, before = () => {}, after = before) {
+  #fold(state, { step, t_us }, events, before = () => {}) {
     Object.assign(state, { step, t_us });
     for (const array of events) {
+      const event = named(array, this.decoder.shapes);
       try {
-        const event = named(array, this.decoder.shapes);
         before(event);
         apply(state, event);
-        after(event);
       } catch (error) {
         throw new TraceError(`event ${state.seq} in step ${step} contradicts what came before: ${error.message} (${JSON.stringify(array).slice(0, 200)})`);
       }

@@ -4,6 +4,7 @@
  * Differences that nobody outside sees: maps are `Map`s, and every block keeps its fill and every tier its used slots and cached
  * blocks up to date, so that questions about 131,072 blocks need no walk over them.
  */
+import { COUNTERS, TraceError } from "./codec.js";
 
 /**
  * @typedef {{name: string, sequences: number[], num_prompt: number, max_tokens: number, status: string,
@@ -19,9 +20,6 @@
  *   use: Map<string, {used: number, cached: number}>}} State
  */
 
-const COUNTERS = ("allocated freed shared copied filled preempted finished prefill_tokens decode_tokens cached evicted hit_tokens " +
-  "missed_tokens lost_tokens swapped_out swapped_in swapped_bytes swap_us").split(" ");
-
 const byName = (object, convert = (value) => value) => new Map(Object.entries(object ?? {}).map(([key, value]) => [key, convert(value)]));
 const byNumber = (object, convert) => new Map([...byName(object, convert)].map(([key, value]) => [Number(key), value]));
 
@@ -34,14 +32,57 @@ export function stateFrom(keyframe) {
   const state = {
     step: 0, seq: 0, t_us: 0, scheduled: [], ...found,
     num_blocks: byName(found.num_blocks),
-    requests: byName(found.requests),
-    sequences: byNumber(found.sequences, (s) => ({ ...s, tables: byNumber(s.tables) })),
-    blocks: byName(found.blocks, (held) => byNumber(held, (b) => ({ ...newBlock(), ...b }))),
-    counters: Object.fromEntries(COUNTERS.map((name) => [name, found.counters?.[name] ?? 0])),
+    requests: byName(found.requests, (r) => ({ status: "waiting", reason: "", preemptions: 0, ...r })),
+    sequences: byNumber(found.sequences, (s) => ({ computed: 0, status: "waiting", ...s, tables: byNumber(s.tables) })),
+    blocks: byName(found.blocks, (held) => byNumber(held, (b) => ({ ...newBlock(), ...b, fill: 0, idle: 0 }))),
+    counters: Object.fromEntries(COUNTERS.split(" ").map((name) => [name, found.counters?.[name] ?? 0])),
     evicted: byName(found.evicted, (gone) => byNumber(gone)),
     use: new Map(),
   };
   for (const [tier, held] of state.blocks) for (const block of held.values()) refill(state, tier, block);
+  return state;
+}
+
+/** Block tables are int32. */
+const MOST_BLOCKS = 2 ** 31 - 1;
+
+/** The state, or TraceError if its parts contradict each other: the twin of `pagedviz/trace/invariants.py`. @param {State} state */
+export function checked(state) {
+  const { block_size, num_blocks, requests, sequences, blocks } = state;
+  const check = (holds, problem) => {
+    if (!holds) throw new TraceError(`the keyframe in line 2 contradicts itself: ${problem}`);
+  };
+  check(block_size > 0, `a block has ${block_size} slots`);
+  check(num_blocks.has("device"), "it has no device pool");
+  for (const [tier, size] of num_blocks) {
+    check(tier === "device" || tier === "host", `there is no tier ${tier}`);
+    check(size >= 0 && size <= MOST_BLOCKS, `the ${tier} pool has ${size} blocks`);
+  }
+  for (const [key, { name, sequences: own }] of requests) {
+    check(name === key && own.length, `request ${key} is called ${name} and has ${own.length} sequences`);
+    for (const id of own) check(sequences.get(id)?.request === key, `request ${key} has sequence ${id}, which does not belong to it`);
+  }
+  const entries = new Set();
+  const entry = (sequence, logical, group, tier, block) => `entry ${logical} of sequence ${sequence} is ${tier} block ${block} in group ${group}`;
+  for (const [key, { id, request, tokens, texts, computed, tables }] of sequences) {
+    check(id === key, `sequence ${key} is called ${id}`);
+    check(requests.get(request)?.sequences.filter((one) => one === id).length === 1, `sequence ${id} belongs to request ${request}, which does not have it once`);
+    check(texts.length === tokens.length, `sequence ${id} has ${tokens.length} tokens and ${texts.length} texts`);
+    check(computed >= 0 && computed <= tokens.length, `sequence ${id} has ${tokens.length} tokens, ${computed} in memory`);
+    for (const [group, table] of tables) table.forEach((place, logical) => entries.add(entry(id, logical, group, ...place)));
+  }
+  for (const [tier, held] of blocks) {
+    const size = num_blocks.get(tier) ?? 0;
+    for (const [id, { group, holders, hash, cached }] of held) {
+      check(id >= 0 && id < size, `block ${id} is outside the ${tier} pool of ${size}`);
+      check(holders.length || (hash && cached >= 0), `${tier} block ${id} is held by nobody, and not cached`);
+      for (const holder of holders) {
+        const known = entry(...holder, group, tier, id);
+        check(entries.delete(known), `only the block says that ${known}`);
+      }
+    }
+  }
+  for (const known of entries) check(false, `only the table says that ${known}`);
   return state;
 }
 
