@@ -313,6 +313,24 @@ def test_a_request_has_a_lane_that_mouse_and_keyboard_reach(two_tiers):
     assert letters <= set("WPDSR")
 
 
+def test_a_page_that_scrolls_under_a_resting_mouse_keeps_what_the_keyboard_shows(two_tiers):
+    view = two_tiers
+    page = view.page
+    page.locator(".pv-lane").first.focus()
+    page.keyboard.press("End")
+    text = page.locator(".pv-tooltip").inner_text()
+    box = page.locator(".pv-chip").first.bounding_box()
+    page.mouse.move(box["x"] + 3, box["y"] - 60)
+    page.keyboard.press("Home")
+    page.keyboard.press("End")
+    # Chromium says it when a page's scrolling has put something else under the mouse.
+    page.evaluate("addEventListener('pointerover', ({target}) => { window.under = target.className; }), 0")
+    page.evaluate("scrollBy(0, 60), 0")
+    page.wait_for_function("window.under !== undefined")
+    assert page.evaluate("window.under").startswith("pv-chip")
+    assert page.locator(".pv-tooltip").inner_text() == text
+
+
 def test_an_eviction_says_why_with_mouse_and_keyboard(two_tiers):
     view = two_tiers
     view.do("harness.all()")

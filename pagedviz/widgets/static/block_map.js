@@ -63,14 +63,14 @@ function createTierMap(tier, store, tooltip, redraw) {
   };
   const zoomText = () => `${Number(view.zoom.toFixed(1))}×`;
 
-  const tell = (block, x, y) => {
+  const tell = (block, x, y, by) => {
     store.hover({ tier, block });
-    tooltip.show(describeBlock(store.state, tier, block), x, y);
+    tooltip.show(describeBlock(store.state, tier, block), x, y, by);
   };
   const tellFocused = () => {
     const { left, top } = canvas.getBoundingClientRect();
     const [x, y] = centre(focused);
-    tell(focused, left + x, top + y);
+    tell(focused, left + x, top + y, "keys");
   };
   const pointAt = (block) => {
     focused = block;
@@ -99,7 +99,7 @@ function createTierMap(tier, store, tooltip, redraw) {
   };
   const ZOOM_KEYS = { "+": 2, "=": 2, "-": 0.5, _: 0.5, 0: 0 };
   const canvas = h("canvas", {
-    class: "pv-map", role: "img", tabindex: "0", onpointerleave: leave, onblur: leave,
+    class: "pv-map", role: "img", tabindex: "0", onpointerleave: () => tooltip.by === "pointer" && leave(), onblur: leave,
     onpointerdown({ button, clientX: x, clientY: y }) {
       grip = view?.zoom > 1 && button === 0 ? { x, y, left: view.left, top: view.top, isDrag: false } : null;
     },

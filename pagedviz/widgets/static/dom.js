@@ -125,11 +125,14 @@ export class Tooltip {
   constructor(root) {
     this.root = root;
     this.element = h("div", { class: "pv-tooltip", role: "tooltip", hidden: true });
+    /** What it was shown by, "pointer" or "keys": a page that scrolls under a pointer at rest takes away nothing of the keyboard's. */
+    this.by = "";
     root.append(this.element);
   }
 
   /** Show text beside a point of the window. */
-  show(text, x, y) {
+  show(text, x, y, by = "pointer") {
+    this.by = by;
     if (!text) return this.hide();
     setText(this.element, text);
     this.element.hidden = false;
@@ -180,13 +183,13 @@ export function pointing(container, selector, store, tooltip, { cursorOf, textOf
     open(item);
   };
   listen(container, {
-    onpointerover(event) {
+    onpointermove(event) {
       const item = itemOf(event);
       if (!item) return leave();
       store.hover(cursorOf(item));
       tooltip.show(textOf(item), event.clientX, event.clientY);
     },
-    onpointerleave: leave,
+    onpointerleave: () => tooltip.by === "pointer" && leave(),
     onfocusin({ target }) {
       const item = target.closest(selector);
       if (!item?.matches(":focus-visible")) return;
@@ -194,7 +197,7 @@ export function pointing(container, selector, store, tooltip, { cursorOf, textOf
       store.hover(cursorOf(item));
       if (text) attr(item, "aria-label", text);
       const { left, bottom } = item.getBoundingClientRect();
-      tooltip.show(text, left, bottom - 12);
+      tooltip.show(text, left, bottom - 12, "keys");
     },
     onfocusout: leave,
     onclick(event) {

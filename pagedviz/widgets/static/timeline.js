@@ -94,13 +94,13 @@ export function createTimeline(store, tooltip) {
     for (const [name, [, what]] of Object.entries(MARKS)) if (history.at(name, at)) lines.push(`${plural(history.at(name, at), what)} ${labels[name]}`);
     return lines.join("\n");
   };
-  const point = (at) => {
+  const point = (at, by) => {
     row = at;
     draw(scene);
     const box = canvas.getBoundingClientRect();
     const text = textOf(store.run, at);
     attr(canvas, "aria-label", text);
-    tooltip.show(text, box.left + scale.x(store.run.history.at("step", at)), box.top + pad.top);
+    tooltip.show(text, box.left + scale.x(store.run.history.at("step", at)), box.top + pad.top, by);
   };
   const leave = () => {
     row = null;
@@ -116,7 +116,7 @@ export function createTimeline(store, tooltip) {
   };
   const stepAt = (event) => Math.round(scale.step(event.clientX - canvas.getBoundingClientRect().left));
   const canvas = h("canvas", {
-    class: "pv-chart", role: "img", tabindex: "0", onpointerleave: leave, onblur: leave,
+    class: "pv-chart", role: "img", tabindex: "0", onpointerleave: () => tooltip.by === "pointer" && leave(), onblur: leave,
     onpointermove(event) {
       if (scale) point(store.run.history.rowOf(stepAt(event)));
     },
@@ -134,7 +134,7 @@ export function createTimeline(store, tooltip) {
       const step = row === null ? null : history.at("step", row);
       const move = { ArrowLeft: (row ?? last + 1) - 1, ArrowRight: (row ?? last) + 1, Home: 0, End: last }[event.key];
       if (!scale || event.shiftKey) return;
-      if (move !== undefined) point(Math.min(last, Math.max(0, move)));
+      if (move !== undefined) point(Math.min(last, Math.max(0, move)), "keys");
       else if (event.key === "Escape" && brush) show(null);
       else if (event.key === "Enter" && step !== null) store.go(step);
       else if (event.key === "b" && step !== null && pressed === null) pressed = step;
