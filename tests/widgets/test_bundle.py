@@ -8,7 +8,7 @@ import pytest
 
 from pagedviz.widgets.bundle import DIST, STATIC, bundle, link, stamp, stylesheet
 
-LIMIT = 125_000
+LIMIT = 130_000
 """So that the page with it stays below 150 kB. The 100 kB that were planned for are not kept."""
 
 
