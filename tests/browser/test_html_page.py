@@ -57,6 +57,7 @@ class OnDisk:
     def wait_for_step(self, step: int) -> None:
         self.page.wait_for_selector(f".pagedviz[data-step='{step}']")
         self.page.evaluate(FRAMES)
+        self.page.wait_for_selector(".pagedviz:not([data-drawing])")
 
     def message(self) -> str:
         return self.page.inner_text("#message")

@@ -4,7 +4,8 @@
 
 The runs are of ``lab.long_run``: a real block manager under drawn requests. Each is opened as a person does, in a page of
 ``trace.to_html``; time counts from the navigation, or from the choice of a file, to the painted last step. Then the scrubber is set to random
-steps; a jump lasts until the frame in which every panel shows the step has been painted.
+steps; a jump lasts until the frame in which every panel in sight shows the step has been painted (what is out of
+sight follows in frames of its own).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from pagedviz.lab import long_run
+from pagedviz.lab.long_run import long_run
 
 # ruff: noqa: E501, T201 - JavaScript in a script
 OPENED = """async (step) => {

@@ -166,17 +166,28 @@ def test_nothing_is_cut_off_at_400_percent(busy, look):
     assert help_box["x"] + help_box["width"] <= 320
 
 
+WRITTEN = """
+window.written = {};
+const write = CanvasRenderingContext2D.prototype.fillText;
+CanvasRenderingContext2D.prototype.fillText = function (text, ...place) {
+  window.written[text] = parseFloat(this.font);
+  return write.call(this, text, ...place);
+};
+"""
+
+
 def test_the_projector_has_large_type_also_on_canvases(busy):
-    def sizes():
+    def sizes(look):
+        busy.part("look").select_option(look)
         busy.page.evaluate(FRAMES)
         return busy.page.evaluate(
             "[...document.querySelectorAll('.pv-chip, .pv-sentence, .pv-legend, button')]"
             ".map((e) => parseFloat(getComputedStyle(e).fontSize))"
-        ), busy.page.evaluate("parseFloat(document.querySelector('.pv-chart').getContext('2d').font)")
+        ), busy.page.evaluate("window.written.step")
 
-    (small, canvas) = sizes()
-    busy.part("look").select_option("projector")
-    (large, large_canvas) = sizes()
+    busy.page.evaluate(f"() => {{ {WRITTEN} }}")
+    (small, canvas) = sizes("light")
+    (large, large_canvas) = sizes("projector")
     assert all(b >= 1.3 * a for a, b in zip(small, large, strict=True))
     assert large_canvas >= 1.3 * canvas
     busy.part("os-words").click()

@@ -281,13 +281,16 @@ export function createBlockMap(store, tooltip) {
   /** @type {Map<string, ReturnType<typeof createTierMap>>} */
   const maps = new Map();
   let last = null;
+  let width = 0;
   let frame = 0;
 
   /** Draw again what only this panel must: it was moved or zoomed. */
   function redraw() {
     frame ||= requestAnimationFrame(() => {
       frame = 0;
-      if (store.state && view.root.isConnected) draw({ ...last, isNew: last.state.seq !== store.state.seq, state: store.state, links: store.links });
+      if (!store.state || !view.root.isConnected) return;
+      draw({ ...last, isNew: last.state.seq !== store.state.seq, state: store.state, links: store.links });
+      settle();
     });
   }
 
@@ -303,10 +306,8 @@ export function createBlockMap(store, tooltip) {
       view.body.replaceChildren(h("div", { class: "pv-tiers" }, ...[...maps.values()].map((map) => map.root), arrows));
       tools.replaceChildren(...(maps.size === 1 ? [maps.get(tiers[0]).tools] : []));
     }
-    const width = view.body.clientWidth - 16;
     if (width < 16) return;
     for (const map of maps.values()) map.draw({ ...scene, width });
-    attr(view.root, "data-arrows", drawArrows(arrows, maps, scene));
     const place = scene.engine?.simulated ? `${labels.tiers.device} (${labels.simulated})` : labels.tiers.device;
     setText(view.note, say`${place}, ${(state.num_blocks.get("device") ?? 0).toLocaleString("en")} blocks of ${state.block_size} slots`);
     attr(view.root, "data-block", links.first?.block);
@@ -316,6 +317,10 @@ export function createBlockMap(store, tooltip) {
     const { cached, evicted } = state.counters;
     setLegend(view.legend, `${mode}/${JSON.stringify(lods)}/${owners}/${cached > 0}/${evicted > 0}`, () => modeLegend(mode, state, lods));
   }
-  return { root: view.root, draw };
+  const measure = () => (width = view.body.clientWidth - 16);
+  function settle() {
+    if (width >= 16) attr(view.root, "data-arrows", drawArrows(arrows, maps, last));
+  }
+  return { root: view.root, measure, draw, settle };
 }
 

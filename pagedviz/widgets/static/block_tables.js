@@ -1,6 +1,7 @@
 /** The block tables: per sequence, its logical blocks and the physical ones behind them. Only chips that changed are touched. */
-import { arrange, attr, badge, h, keepReachable, legendItem, panel, pointing, setLegend, setText } from "./dom.js";
+import { attr, badge, h, legendItem, panel, setLegend, setText } from "./dom.js";
 import { blockName, describeBlock, letterOf, plural } from "./describe.js";
+import { Rows, arrange, keepReachable, pointing } from "./items.js";
 import { blockOf } from "./state.js";
 import { blockKey, entryKey } from "./store.js";
 import { THEME } from "./theme.js";
@@ -86,6 +87,7 @@ export function createBlockTables(store, tooltip) {
   view.body.append(hint, rows, more);
   /** @type {Map<string, ReturnType<typeof createRow>>} */
   const byKey = new Map();
+  const tablesInSight = new Rows(view.body, rows);
   pointing(rows, ".pv-chip", store, tooltip, {
     cursorOf: (chip) => ({ sequence: Number(chip.dataset.sequence), group: Number(chip.dataset.group), logical: Number(chip.dataset.logical) }),
     textOf: (chip) => describeBlock(store.state, chip.dataset.tier, Number(chip.dataset.block)),
@@ -105,7 +107,7 @@ export function createBlockTables(store, tooltip) {
       const [, sequence, group] = wanted[at];
       return createRow(sequence.id, group, groupLabel(engine, group, sequence.tables.size));
     });
-    for (const [key, , , table] of wanted) byKey.get(key).draw(state, table, links, limitOfTable(wanted.length));
+    tablesInSight.draw(wanted.length, (at) => byKey.get(wanted[at][0]).draw(state, wanted[at][3], links, limitOfTable(wanted.length)));
     hint.hidden = tables > 0;
     setText(more, tables > wanted.length ? `and ${tables - wanted.length} more tables` : "");
     setText(view.note, say("logical › physical"));
@@ -116,5 +118,5 @@ export function createBlockTables(store, tooltip) {
       ...(state.num_blocks.get("host") ? [legendItem(say`${labels.host_mark}: in the host tier`, { swatch: "pv-host" })] : []),
     ]);
   }
-  return { root: view.root, draw };
+  return { root: view.root, draw, measure: () => tablesInSight.measure(), fill: () => tablesInSight.fill() };
 }

@@ -1,13 +1,14 @@
-/** The whole: lays the panels out and draws what changed, once an animation frame and only while somebody can see it. */
+/** The whole: lays the parts out, and builds them anew in other words. */
 import { createBlockMap } from "./block_map.js";
 import { createBlockTables } from "./block_tables.js";
 import { createBreaks } from "./breaks.js";
 import { createCaption } from "./caption.js";
 import { createControls } from "./controls.js";
 import { createCounters } from "./counters.js";
-import { Tooltip, attr, h, isDark, readPalette, toggle, focusedIn } from "./dom.js";
+import { Tooltip, attr, h, toggle, focusedIn } from "./dom.js";
 import { createEvents } from "./events.js";
 import { createExplain } from "./explain.js";
+import { drawInFrames } from "./frames.js";
 import { createKeys } from "./keys.js";
 import { createPrefixTree } from "./prefix_tree.js";
 import { createPredict } from "./predict.js";
@@ -35,20 +36,6 @@ function markRoot(root, store) {
   attr(root, "data-frozen", feed.frozen ? "" : null);
 }
 
-/** Call `onChange` when the page's theme changes; returns the function that ends it. */
-function watchTheme(onChange) {
-  const observer = new MutationObserver(onChange);
-  for (const element of [document.body, document.documentElement]) {
-    observer.observe(element, { attributes: true, attributeFilter: ["class", "style", "data-jp-theme-light", "data-jp-theme-name", "data-theme"] });
-  }
-  const media = matchMedia("(prefers-color-scheme: dark)");
-  media.addEventListener("change", onChange);
-  return () => {
-    observer.disconnect();
-    media.removeEventListener("change", onChange);
-  };
-}
-
 /** What a person set in the panels: elements that come in the same order whenever they are built. */
 const settingsIn = (root) => [...root.querySelectorAll(".pv-panel :is(select, input, .pv-toggle), .pv-switches .pv-toggle, .pv-scrubber select, .pv-look")];
 
@@ -67,9 +54,6 @@ function restore(root, before) {
 
 /** name -> what the header calls it. Where a look sets no colours, the host's count. */
 const LOOKS = { auto: "as the page", light: "light", dark: "dark", projector: "projector" };
-
-/** A panel that took longer to draw, in milliseconds, rests for three times as long. */
-const SLOW_DRAW = 30;
 
 /** Told to the page when its words change: other dashboards in it follow. */
 const CHANGED_WORDS = "pagedviz-words";
@@ -125,7 +109,7 @@ function createView(store, predict, wanted) {
   });
   const look = h("select", { class: "pv-select pv-look", "data-testid": "look", onchange: () => {
     attr(root, "data-look", look.value);
-    onTheme();
+    frames.onTheme();
   } }, ...Object.entries(LOOKS).map(([value, text]) => h("option", { value }, text)));
   controls.root.append(breaks.root, words, h("label", { class: "pv-tool" }, "look", look), keys.button);
   const panels = (wanted.length ? wanted : Object.keys(PANELS)).map((name) => ({ name, ...PANELS[name](store, tooltip) }));
@@ -141,97 +125,30 @@ function createView(store, predict, wanted) {
   for (const part of [counters.root, footer]) part.hidden = wanted.length > 0;
   root.append(controls.root, keys.help, scrubber.root, predict.root, caption.root, ...(isOs() ? [analogy()] : []), counters.root, grid, footer);
 
-  let palette = null;
-  let frame = 0;
-  let isVisible = true;
+  const frames = drawInFrames(root, store, panels, {
+    drawAlways(scene) {
+      markRoot(root, store);
+      controls.draw(scene);
+      scrubber.draw(scene);
+      breaks.draw();
+      if (scene.state) predict.draw();
+    },
+    drawSeen(scene) {
+      caption.draw(scene);
+      counters.draw(scene);
+    },
+  });
   let drawn = "";
-  let late = 0;
-  let painted = { data: -1, view: -1 };
-
-  function paint() {
-    frame = 0;
-    if (!root.isConnected) return;
-    const { run, state } = store;
-    markRoot(root, store);
-    const row = state ? run.history.rowOf(state.step) : 0;
-    const rate = state ? run.history.rate(row) : 0;
-    const engine = run?.header?.engine;
-    // Buttons and status are always right; the rest is drawn where somebody can see it.
-    controls.draw({ state, engine, rate });
-    scrubber.draw({ run });
-    breaks.draw();
-    if (state) predict.draw();
-    if (!isVisible) return;
-    if (!palette) {
-      attr(root, "data-theme", null); // the page's colours are to be read, not those that were settled on
-      palette = readPalette(root);
-      attr(root, "data-theme", isDark(palette.ground) ? "dark" : "light");
-      palette = readPalette(root);
-    }
-    const ratio = Math.max(1, window.devicePixelRatio || 1);
-    const isNew = painted.view !== store.viewVersion;
-    const isLonger = painted.data !== store.dataVersion;
-    painted = { data: store.dataVersion, view: store.viewVersion };
-    if (!state) return;
-    const scene = { isNew, run, state, row, rate, ratio, palette, links: store.links, engine };
-    caption.draw(scene);
-    counters.draw(scene);
-    for (const panel of panels) {
-      const hasChanged = isNew || (panel.spansRun ? isLonger : panel.hasCursor !== false);
-      if (!panel.root.hidden && (hasChanged || panel.isLate)) drawPanel(panel, scene);
-    }
-    store.isTouched = false;
-  }
-  /** Draw a panel, unless it took long and rests: news wait then, so that a million blocks do not keep the page busy. */
-  function drawPanel(panel, scene) {
-    const began = performance.now();
-    panel.isLate ||= scene.isNew;
-    if (began < panel.restUntil && !store.isTouched) {
-      clearTimeout(late);
-      late = setTimeout(schedule, panel.restUntil - began);
-      return;
-    }
-    panel.draw({ ...scene, isNew: panel.isLate });
-    panel.isLate = false;
-    const took = performance.now() - began;
-    panel.restUntil = took > SLOW_DRAW ? began + 4 * took : 0;
-  }
-  const schedule = () => {
-    frame ||= requestAnimationFrame(paint);
-  };
-  const onChange = () => {
+  const unsubscribe = store.subscribe(() => {
     if (store.isLive) markRoot(root, store);
     const version = `${store.dataVersion}/${store.cursorVersion}`;
-    if (version !== drawn) schedule();
+    if (version !== drawn) frames.schedule();
     drawn = version;
-  };
-  const unsubscribe = store.subscribe(onChange);
-  const repaint = () => {
-    painted = { data: -1, view: -1 };
-    schedule();
-  };
-  const onTheme = () => {
-    palette = null;
-    repaint();
-  };
-  const unwatch = watchTheme(onTheme);
-  const sizes = new ResizeObserver(repaint);
-  for (const box of [root, ...panels.map((panel) => panel.root)]) sizes.observe(box);
-  const sight = new IntersectionObserver((entries) => {
-    isVisible = entries[entries.length - 1].isIntersecting;
-    if (isVisible) repaint();
   });
-  sight.observe(root);
-  schedule();
-
   const end = () => {
-    cancelAnimationFrame(frame);
-    clearTimeout(late);
+    frames.end();
     scrubber.end();
     unsubscribe();
-    unwatch();
-    sizes.disconnect();
-    sight.disconnect();
   };
-  return { root, paint, end };
+  return { root, paint: frames.paint, end };
 }

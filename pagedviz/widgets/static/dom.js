@@ -1,4 +1,4 @@
-/** Small tools for the page: elements, panels, legends, the tooltip, roving focus, colours. No HTML is ever parsed. */
+/** Small tools for the page: elements, panels, legends, the tooltip, canvases, colours. No HTML is ever parsed. */
 import { THEME } from "./theme.js";
 import { letterOf } from "./describe.js";
 
@@ -18,7 +18,7 @@ export function h(tag, attributes = {}, ...children) {
 }
 
 /** @param {Record<string, (event: Event) => void>} listeners by `on…` */
-function listen(element, listeners) {
+export function listen(element, listeners) {
   for (const [name, listener] of Object.entries(listeners)) element.addEventListener(name.slice(2), listener);
 }
 
@@ -148,80 +148,6 @@ export class Tooltip {
   }
 }
 
-const MOVES = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: "down", ArrowUp: "up", Home: "first", End: "last" };
-
-/** Step from one rectangle's element to the nearest one in the row above or below. */
-function neighbour(items, current, direction) {
-  const from = current.getBoundingClientRect();
-  const rows = items.map((item) => [item, item.getBoundingClientRect()]);
-  const beyond = rows.filter(([, box]) => (direction === "down" ? box.top >= from.bottom - 2 : box.bottom <= from.top + 2));
-  const distance = ([, box]) => Math.abs(box.top - from.top) * 1000 + Math.abs(box.left - from.left);
-  return beyond.sort((a, b) => distance(a) - distance(b))[0]?.[0] ?? current;
-}
-
-/** Where an arrow key leads from one item. */
-function moved(items, current, move) {
-  if (move === "first") return items[0];
-  if (move === "last") return items[items.length - 1];
-  return typeof move === "string" ? neighbour(items, current, move) : items[items.indexOf(current) + move];
-}
-
-/**
- * Let mouse and keyboard point at a container's items: hover or focus lights up what belongs together, click, Enter and Space pin it,
- * Escape lets go, arrow keys move. Only one item is reached with Tab.
- * @param {{cursorOf: (item: HTMLElement) => object, textOf: (item: HTMLElement) => string, open?: (item: HTMLElement) => void}} meaning
- *   without text there is no tooltip; `open` is called with every click and Enter
- */
-export function pointing(container, selector, store, tooltip, { cursorOf, textOf, open = () => {} }) {
-  const itemOf = (event) => event.target.closest(selector);
-  const leave = () => {
-    store.hover(null);
-    tooltip.hide();
-  };
-  const press = (item) => {
-    store.pin(cursorOf(item));
-    open(item);
-  };
-  listen(container, {
-    onpointermove(event) {
-      const item = itemOf(event);
-      if (!item) return leave();
-      store.hover(cursorOf(item));
-      tooltip.show(textOf(item), event.clientX, event.clientY);
-    },
-    onpointerleave: () => tooltip.by === "pointer" && leave(),
-    onfocusin({ target }) {
-      const item = target.closest(selector);
-      if (!item?.matches(":focus-visible")) return;
-      const text = textOf(item);
-      store.hover(cursorOf(item));
-      if (text) attr(item, "aria-label", text);
-      const { left, bottom } = item.getBoundingClientRect();
-      tooltip.show(text, left, bottom - 12, "keys");
-    },
-    onfocusout: leave,
-    onclick(event) {
-      if (itemOf(event)) press(itemOf(event));
-    },
-    onkeydown(event) {
-      const current = itemOf(event);
-      if (!current || event.shiftKey) return;
-      const move = MOVES[event.key];
-      if (move !== undefined) {
-        const next = moved([...container.querySelectorAll(selector)], current, move);
-        if (next) {
-          current.tabIndex = -1;
-          next.tabIndex = 0;
-          next.focus();
-        }
-      } else if (event.key === "Escape") store.pin(null);
-      else if (event.key === "Enter" || event.key === " ") press(current);
-      else return;
-      event.preventDefault();
-      event.stopPropagation();
-    },
-  });
-}
 /** Give a canvas its size in CSS pixels; returns what draws on it in them. */
 export function fit(canvas, width, height, ratio) {
   canvas.width = Math.round(width * ratio);
@@ -231,26 +157,6 @@ export function fit(canvas, width, height, ratio) {
   const context = canvas.getContext("2d");
   context.scale(ratio, ratio);
   return context;
-}
-
-/** Keep one child for each key, in their order: what is new is made, what is gone is taken away. */
-export function arrange(container, byKey, keys, create) {
-  const wanted = new Set(keys);
-  for (const [key, { root }] of byKey) {
-    if (wanted.has(key)) continue;
-    root.remove();
-    byKey.delete(key);
-  }
-  keys.forEach((key, at) => {
-    if (!byKey.has(key)) byKey.set(key, create(key, at));
-    const { root } = byKey.get(key);
-    if (container.children[at] !== root) container.insertBefore(root, container.children[at] ?? null);
-  });
-}
-
-/** Make sure that one of the items can be reached with Tab. */
-export function keepReachable(container, selector) {
-  if (!container.querySelector(`${selector}[tabindex="0"]`)) container.querySelector(selector)?.setAttribute("tabindex", "0");
 }
 
 /** A button that is on or off. */

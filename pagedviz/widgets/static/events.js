@@ -2,13 +2,17 @@
  * The event list: a plain sentence for each event up to the step that is looked at, newest at the bottom. Choosing one goes to its
  * step. It follows the run unless a person has scrolled up.
  */
-import { attr, h, keepReachable, panel, pointing, setText, toggle } from "./dom.js";
+import { attr, h, panel, setText, toggle } from "./dom.js";
 import { describe, describeEviction } from "./describe.js";
+import { keepReachable, pointing } from "./items.js";
 import { cursorOf, familyOf, matcherOf } from "./kinds.js";
 import { THEME } from "./theme.js";
 import { labels, say } from "./vocabulary.js";
 
 const MAX_EVENTS = 250;
+
+/** Rows that are made at once after a jump; those above them follow. */
+const MAX_SEEN = 40;
 
 /** How many events back a new filter looks for rows. */
 const MAX_SCAN = 20000;
@@ -54,13 +58,19 @@ export function createEvents(store) {
 
   let next = 0;
   let isFollowing = true;
+  /** Whether the list has all the rows that it can have. */
+  let isWhole = false;
   list.addEventListener("scroll", () => {
     isFollowing = list.scrollHeight - list.scrollTop - list.clientHeight < 30;
   });
   const reset = () => {
+    clear();
+    next = 0;
+  };
+  const clear = () => {
     list.replaceChildren();
     entries.clear();
-    next = 0;
+    isWhole = false;
   };
 
   function isWanted(entry, matches) {
@@ -91,6 +101,7 @@ export function createEvents(store) {
     return found.reverse().map(makeRow);
   }
 
+  const first = () => Number(list.firstChild?.dataset.seq ?? next);
   const drop = (row) => {
     entries.delete(row.dataset.seq);
     row.remove();
@@ -103,18 +114,28 @@ export function createEvents(store) {
       reset();
     }
     if (seq === next) return;
-    if (seq < next) {
+    if (seq <= first() || seq > next + MAX_EVENTS) {
+      clear();
+      list.append(...rowsBetween(0, seq, MAX_SEEN));
+    } else if (seq > next) list.append(...rowsBetween(next, seq, MAX_EVENTS));
+    else {
       // Rows stay where they are, for the eye and for the keyboard; older ones come before them.
-      while (list.lastChild && Number(list.lastChild.dataset.seq) >= seq) drop(list.lastChild);
-      list.prepend(...rowsBetween(0, Number(list.firstChild?.dataset.seq ?? seq), MAX_EVENTS - list.children.length));
-    } else list.append(...rowsBetween(next, seq, MAX_EVENTS));
+      while (Number(list.lastChild.dataset.seq) >= seq) drop(list.lastChild);
+      isWhole = false;
+    }
     next = seq;
     while (list.children.length > MAX_EVENTS) drop(list.firstChild);
     none.hidden = list.children.length > 0;
     setText(none, seq ? `None of the last ${Math.min(seq, MAX_SCAN).toLocaleString("en")} events is wanted.` : "Nothing happened yet.");
     keepReachable(list, ".pv-event");
-    if (isFollowing || !store.isLive) list.scrollTop = list.scrollHeight;
     setText(view.note, `${seq.toLocaleString("en")}${store.isLive ? " so far" : ` of ${run.seq.toLocaleString("en")}`}`);
   }
-  return { root: view.root, draw, hasCursor: false };
+  function fill() {
+    if (!isWhole) list.prepend(...rowsBetween(0, first(), MAX_EVENTS - list.children.length));
+    isWhole = true;
+  }
+  const settle = () => {
+    if (isFollowing || !store.isLive) list.scrollTop = list.scrollHeight;
+  };
+  return { root: view.root, draw, fill, settle, hasCursor: false };
 }

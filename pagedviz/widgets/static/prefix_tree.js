@@ -1,6 +1,7 @@
 /** The prefix tree: who shares the beginning of whose text, what the cache keeps of it, how often it was found, what was just evicted. */
-import { badge, h, keepReachable, legendItem, panel, pointing, setLegend, setText, focusedIn } from "./dom.js";
+import { badge, h, legendItem, panel, setLegend, setText, focusedIn } from "./dom.js";
 import { blockName, letterOf, list, plural, range, tierName, visible } from "./describe.js";
+import { keepReachable, pointing } from "./items.js";
 import { treesOf } from "./prefixes.js";
 import { THEME } from "./theme.js";
 import { labels, say } from "./vocabulary.js";

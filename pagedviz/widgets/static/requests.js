@@ -1,6 +1,7 @@
 /** The requests: a lane each, coloured and lettered by what it did in the latest steps, and its status in words. */
-import { arrange, badge, h, isDark, keepReachable, legendItem, panel, parseHex, pointing, setLegend, setText } from "./dom.js";
+import { badge, h, isDark, legendItem, panel, parseHex, setLegend, setText } from "./dom.js";
 import { letterOf, plural, range } from "./describe.js";
+import { arrange, keepReachable, pointing } from "./items.js";
 import { piecesOf } from "./lanes.js";
 import { THEME } from "./theme.js";
 import { labels, say } from "./vocabulary.js";

@@ -74,6 +74,10 @@ export function createTimeline(store, tooltip) {
   let scale = null;
   let row = null;
   let scene = null;
+  let size = [0, 0];
+  /** The whole run as it was last drawn, and of what: what a jump leaves as it is. */
+  const picture = h("canvas");
+  let shown = [];
   /** The steps shown, null for all of them; and where a drag began. */
   let { brush = null } = store.kept;
   let pressed = null;
@@ -148,11 +152,41 @@ export function createTimeline(store, tooltip) {
 
   function draw(latest) {
     scene = latest;
-    const { run: { history }, state, palette, ratio } = scene;
-    const width = view.body.clientWidth - 16;
-    const height = view.body.clientHeight - 16;
+    const { run, state, palette, ratio } = scene;
+    const { history } = run;
+    const [width, height] = size;
     if (width < 80 || height < 120) return;
+    const key = [run, run.seq, width, height, ratio, palette, brush, isWhole];
+    if (key.some((part, i) => part !== shown[i])) {
+      shown = key;
+      drawRun();
+    }
     const context = fit(canvas, width, height, ratio);
+    context.drawImage(picture, 0, 0, width, height);
+    if (!store.isLive) here(context, palette, height - pad.bottom);
+    if (row !== null && row < history.length) {
+      context.strokeStyle = css(palette.text);
+      context.strokeRect(scale.x(history.at("step", row)), pad.top, 0, height - pad.top - pad.bottom);
+    }
+    const tiers = [...state.num_blocks].filter(([, count]) => count > 0);
+    setText(view.note, tiers.map(([tier, count]) => `${labels.tiers[tier]} ${(count * state.block_size).toLocaleString("en")}`).join(", ") + ` ${labels.slots}`);
+    const memory = memoryOf(state);
+    if (row === null) attr(canvas, "aria-label", say`Memory over steps: after step ${state.step}, ${memory.used} slots used, ${memory.internal} waste, ${memory.cached} cached, ${memory.free} free.`);
+    const { counters } = state;
+    const happened = Object.keys(MARKS).filter((name) => counters[name]);
+    const parts = STACK.filter((part) => part !== "cached" || counters.cached);
+    setLegend(view.legend, `${parts}/${happened}`, () => [
+      ...parts.map((part) => legendItem(labels[part], { swatch: { internal: "pv-hatched", cached: "pv-cached" }[part], colour: THEME.memory[part] })),
+      legendItem(labels.free, { swatch: "pv-empty" }),
+      ...happened.map((name) => legendItem(`${MARKS[name][0]} ${labels[name]}`, { swatch: "pv-none" })),
+    ]);
+  }
+
+  /** Draw all that does not depend on the step that is looked at. */
+  function drawRun() {
+    const { run: { history }, state, palette, ratio } = scene;
+    const [width, height] = size;
+    const context = fit(picture, width, height, ratio);
     pad = Object.fromEntries(Object.entries(PAD).map(([side, size]) => [side, size * palette.type]));
     const firstStep = Math.max(history.at("step", 0), brush?.[0] ?? 0);
     const lastStep = brush ? Math.max(firstStep + 1, brush[1]) : Math.max(firstStep + 20, history.at("step", history.length - 1));
@@ -177,22 +211,6 @@ export function createTimeline(store, tooltip) {
     }
     steps(context, palette, across, height - pad.bottom, firstStep, lastStep);
     marks(context, history, rows, palette);
-    if (!store.isLive) here(context, palette, height - pad.bottom);
-    if (row !== null && row < history.length) {
-      context.strokeStyle = css(palette.text);
-      context.strokeRect(scale.x(history.at("step", row)), pad.top, 0, height - pad.top - pad.bottom);
-    }
-    setText(view.note, tiers.map(([tier, count]) => `${labels.tiers[tier]} ${(count * state.block_size).toLocaleString("en")}`).join(", ") + ` ${labels.slots}`);
-    const memory = memoryOf(state);
-    if (row === null) attr(canvas, "aria-label", say`Memory over steps: after step ${state.step}, ${memory.used} slots used, ${memory.internal} waste, ${memory.cached} cached, ${memory.free} free.`);
-    const { counters } = state;
-    const happened = Object.keys(MARKS).filter((name) => counters[name]);
-    const parts = STACK.filter((part) => part !== "cached" || counters.cached);
-    setLegend(view.legend, `${parts}/${happened}`, () => [
-      ...parts.map((part) => legendItem(labels[part], { swatch: { internal: "pv-hatched", cached: "pv-cached" }[part], colour: THEME.memory[part] })),
-      legendItem(labels.free, { swatch: "pv-empty" }),
-      ...happened.map((name) => legendItem(`${MARKS[name][0]} ${labels[name]}`, { swatch: "pv-none" })),
-    ]);
   }
 
   function axis(context, palette, { tier, total, top, height, y }, across, isNamed) {
@@ -279,5 +297,6 @@ export function createTimeline(store, tooltip) {
       }
     });
   }
-  return { root: view.root, draw, hasCursor: false, spansRun: true };
+  const measure = () => (size = [view.body.clientWidth - 16, view.body.clientHeight - 16]);
+  return { root: view.root, measure, draw, hasCursor: false, spansRun: true };
 }

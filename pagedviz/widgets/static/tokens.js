@@ -1,6 +1,7 @@
 /** The token strip: what each sequence has read and written, token by token. Text is only ever set as text. */
-import { arrange, attr, badge, h, keepReachable, legendItem, panel, pointing, setLegend, setText } from "./dom.js";
+import { attr, badge, h, legendItem, panel, setLegend, setText } from "./dom.js";
 import { describeToken, letterOf, tokenText } from "./describe.js";
+import { Rows, arrange, keepReachable, pointing } from "./items.js";
 import { labels, say } from "./vocabulary.js";
 
 const MAX_STRIPS = 24;
@@ -20,6 +21,7 @@ function createStrip(id) {
   let source = null;
   let lit = [];
   let shownEnd = 0;
+  let lastLimit = 0;
 
   const makeSpan = (sequence, position, size) => {
     const token = tokenText(sequence.texts[position] ?? "", sequence.tokens[position]);
@@ -28,10 +30,10 @@ function createStrip(id) {
     return h("span", { class: `pv-token ${kind}${edge}`, role: "button", tabindex: "-1", "data-sequence": id, "data-position": position }, token);
   };
 
-  function draw(state, links, limit, isFresh) {
+  function draw(state, links, limit) {
     const sequence = state.sequences.get(id);
     const count = sequence.tokens.length;
-    if (source !== sequence || first + spans.length > count || isFresh) {
+    if (source !== sequence || first + spans.length > count || limit > lastLimit) {
       source = sequence;
       spans = [];
       first = Math.max(0, count - limit);
@@ -43,6 +45,7 @@ function createStrip(id) {
       spans.push(span);
       text.append(span);
     }
+    lastLimit = limit;
     const surplus = spans.length - limit;
     if (surplus > 0) {
       for (const span of spans.splice(0, surplus)) span.remove();
@@ -84,12 +87,10 @@ export function createTokens(store, tooltip) {
   view.body.append(hint, strips, more);
   /** @type {Map<number, ReturnType<typeof createStrip>>} */
   const byId = new Map();
+  const stripsInSight = new Rows(view.body, strips);
   let chosen = "all";
-  let isFresh = false;
-  let lastLimit = 0;
   select.addEventListener("change", () => {
     chosen = select.value;
-    isFresh = true;
     store.touch();
   });
   pointing(strips, ".pv-token", store, tooltip, {
@@ -120,13 +121,10 @@ export function createTokens(store, tooltip) {
   function draw({ state, links }) {
     offer(state);
     const ids = choose(state);
-    isFresh ||= limitOf(ids.length) > lastLimit;
-    const isAtEnd = view.body.scrollHeight - view.body.scrollTop - view.body.clientHeight < 24;
+    const isAtEnd = chosen !== "all" && view.body.scrollHeight - view.body.scrollTop - view.body.clientHeight < 24;
     arrange(strips, byId, ids, createStrip);
-    for (const id of ids) byId.get(id).draw(state, links, limitOf(ids.length), isFresh);
-    if (chosen !== "all" && isAtEnd) view.body.scrollTop = view.body.scrollHeight;
-    lastLimit = limitOf(ids.length);
-    isFresh = false;
+    stripsInSight.draw(ids.length, (at) => byId.get(ids[at]).draw(state, links, limitOf(ids.length)));
+    if (isAtEnd) view.body.scrollTop = view.body.scrollHeight;
     hint.hidden = state.sequences.size > 0;
     setText(more, chosen === "all" && state.sequences.size > ids.length ? say`and ${state.sequences.size - ids.length} more sequences` : "");
     keepReachable(strips, ".pv-token");
@@ -135,5 +133,5 @@ export function createTokens(store, tooltip) {
       legendItem(labels.uncomputed, { swatch: "pv-key-uncomputed" }), legendItem(say("a new block begins"), { swatch: "pv-key-edge" }),
     ]);
   }
-  return { root: view.root, draw };
+  return { root: view.root, draw, measure: () => stripsInSight.measure(), fill: () => stripsInSight.fill() };
 }
