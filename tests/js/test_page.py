@@ -275,6 +275,7 @@ def test_both_tiers_are_drawn_and_moves_between_them(two_tiers):
     assert "moved between tiers" in view.part("block-map").inner_text()
     view.page.focus("[data-tier=host] canvas")
     view.page.keyboard.press("Home")
+    view.page.evaluate(FRAMES)
     assert view.part("block-map").get_attribute("data-blocks").split()[0] == "host:0"
     assert view.page.locator("[data-tier=host] .pv-speech").inner_text().startswith("Block 0 (host):")
     view.do("harness.all()")

@@ -138,12 +138,14 @@ function createView(store, predict, wanted) {
       counters.draw(scene);
     },
   });
-  let drawn = "";
+  let drawn = [];
   const unsubscribe = store.subscribe(() => {
     if (store.isLive) markRoot(root, store);
-    const version = `${store.dataVersion}/${store.cursorVersion}`;
-    if (version !== drawn) frames.schedule();
-    drawn = version;
+    const now = [store.dataVersion, store.cursorVersion, store.feed.status?.state];
+    const isUrgent = store.isTouched || now[1] !== drawn[1] || now[2] !== drawn[2];
+    if (isUrgent) frames.schedule();
+    else if (now[0] !== drawn[0]) frames.scheduleNews();
+    drawn = now;
   });
   const end = () => {
     frames.end();

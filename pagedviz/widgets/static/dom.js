@@ -64,16 +64,12 @@ export const ownerColour = (sequence) => THEME.owners[sequence % THEME.owners.le
 /** A sequence's letter on its colour. */
 export function badge(sequence) {
   const mark = h("b", { class: "pv-badge" }, letterOf(sequence));
-  paintBadge(mark, sequence);
-  return mark;
-}
-
-export function paintBadge(mark, sequence) {
   const colour = ownerColour(sequence);
   mark.style.setProperty("--pv-owner", colour);
   mark.style.setProperty("--pv-on-owner", isDark(parseHex(colour)) ? "#fff" : "#111");
   const round = Math.floor(sequence / THEME.owners.length);
   attr(mark, "data-hatch", round ? ((round - 1) % 3) + 1 : null);
+  return mark;
 }
 
 /** @typedef {[number, number, number]} Colour red, green, blue, 0 to 255 */

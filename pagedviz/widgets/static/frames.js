@@ -15,14 +15,39 @@ import { attr, isDark, readPalette } from "./dom.js";
  * @property {boolean} [spansRun] it shows steps after the one that is looked at too
  */
 
-/** A panel that took longer to draw, in milliseconds, rests for three times as long. */
-const SLOW_DRAW = 30;
+/** The part of all processors' time that news may take in the long run: an engine beside the page comes first. */
+const SHARE = 0.03;
 
-/** Where there are news in every frame, what is out of sight waits no longer, in milliseconds. */
+/** What is saved of it for when much happens, and how long news wait at most, in milliseconds. */
+const MAX_SAVED = 300;
+const MAX_REST = 500;
+
+/** While news follow one another, what is out of sight is drawn once in so many milliseconds. */
 const MAX_WAIT = 250;
 
-/** What is out of sight is drawn for so long in a frame, in milliseconds: a person may want to go on. */
+/** After a jump it is drawn in the next frames, for so many milliseconds of each: a person may jump again. */
 const MAX_FILL = 8;
+
+/** How much time there is for news, in milliseconds. */
+class Budget {
+  constructor() {
+    this.share = SHARE * (navigator.hardwareConcurrency || 4);
+    this.saved = MAX_SAVED;
+    this.counted = 0;
+  }
+
+  spend(time) {
+    const now = performance.now();
+    this.saved = Math.min(MAX_SAVED, this.saved + this.share * (now - this.counted)) - time;
+    this.counted = now;
+  }
+
+  /** How long news have to wait. */
+  get rest() {
+    this.spend(0);
+    return Math.min(MAX_REST, Math.max(0, -this.saved / this.share));
+  }
+}
 
 /** Call `onChange` when the page's theme changes; returns the function that ends it. */
 function watchTheme(onChange) {
@@ -53,16 +78,23 @@ function paletteOf(root) {
  *   what is drawn with the panels
  */
 export function drawInFrames(root, store, panels, { drawAlways, drawSeen }) {
-  const pieces = panels.map((panel) => ({ panel, isSeen: true, isNew: true, isDue: true, isPart: false, restUntil: 0, size: "" }));
+  const pieces = panels.map((panel) => ({ panel, isSeen: true, isNew: true, isDue: true, isPart: false, size: "" }));
   let palette = null;
+  const budget = new Budget();
   let frame = 0;
   let timer = 0;
-  let waitsSince = 0;
+  let newsTimer = 0;
+  let isNews = false;
+  /** Whether something is left to draw, since when, and whether it is so because a person jumped. */
+  let isLeft = false;
+  let since = 0;
+  let hasJumped = false;
   let isVisible = true;
   let painted = {};
 
   function paint() {
     frame = 0;
+    attr(root, "data-drawing", null);
     if (!root.isConnected) return;
     if (isVisible) pieces.forEach(measure);
     const { run, state } = store;
@@ -81,8 +113,12 @@ export function drawInFrames(root, store, panels, { drawAlways, drawSeen }) {
       piece.isNew ||= was.view !== painted.view;
       piece.isDue ||= piece.isNew || (spansRun && was.data !== painted.data) || (hasCursor !== false && was.cursor !== painted.cursor);
     }
+    const began = performance.now();
     drawPanels(scene);
     store.isTouched = false;
+    // A task of its own comes when the frame has been laid out and painted.
+    if (isNews) setTimeout(() => budget.spend(performance.now() - began));
+    isNews = false;
   }
 
   function measure(piece) {
@@ -94,28 +130,28 @@ export function drawInFrames(root, store, panels, { drawAlways, drawSeen }) {
   function drawPanels(scene) {
     const now = performance.now();
     const shown = pieces.filter(({ panel }) => !panel.root.hidden);
-    const ready = () => shown.filter(({ isDue, restUntil }) => isDue && (now >= restUntil || store.isTouched));
-    const first = ready().filter(({ isSeen }) => isSeen);
+    const first = shown.filter(({ isDue, isSeen }) => isDue && isSeen);
     for (const piece of first) draw(piece, scene);
-    if (!root.hasAttribute("data-drawing")) waitsSince = now;
-    const rest = !first.length || now > waitsSince + MAX_WAIT ? [...ready(), ...shown.filter(({ isPart }) => isPart)] : [];
-    const end = performance.now() + MAX_FILL;
-    const then = rest.filter((piece) => performance.now() < end && fill(piece, scene));
+    const isJump = store.isTouched && first.length > 0;
+    hasJumped ||= isJump;
+    if (isJump && !isLeft) since = now;
+    // What is out of sight: in the frames after a jump, else once in a while.
+    const isTurn = (hasJumped && !isJump) || now >= since + MAX_WAIT;
+    const end = hasJumped ? performance.now() + MAX_FILL : Infinity;
+    const left = () => shown.filter(({ isDue, isPart }) => isDue || isPart);
+    const then = left().filter((piece) => isTurn && performance.now() < end && fill(piece, scene));
     for (const { panel } of new Set([...first, ...then])) panel.settle?.();
-    const isMore = ready().length > 0 || shown.some(({ isPart }) => isPart);
-    attr(root, "data-drawing", isMore ? "" : null);
+    isLeft = left().length > 0;
     clearTimeout(timer);
-    const resting = shown.filter(({ isDue }) => isDue).map(({ restUntil }) => restUntil);
-    if (isMore) schedule();
-    else if (resting.length) timer = setTimeout(schedule, Math.min(...resting) - now);
+    if (!isLeft) [since, hasJumped] = [now, false];
+    else if (hasJumped) schedule();
+    else timer = setTimeout(schedule, since + MAX_WAIT - now);
+    if (isLeft) attr(root, "data-drawing", "");
   }
 
-  /** A panel that took long rests, and news wait, so that a million blocks do not keep the page busy. */
   function draw(piece, scene) {
-    const began = performance.now();
     piece.panel.draw({ ...scene, isNew: piece.isNew });
-    const took = performance.now() - began;
-    Object.assign(piece, { isNew: false, isDue: false, isPart: piece.panel.fill !== undefined, restUntil: took > SLOW_DRAW ? began + 4 * took : 0 });
+    Object.assign(piece, { isNew: false, isDue: false, isPart: piece.panel.fill !== undefined });
   }
 
   function fill(piece, scene) {
@@ -126,7 +162,16 @@ export function drawInFrames(root, store, panels, { drawAlways, drawSeen }) {
   }
 
   const schedule = () => {
+    attr(root, "data-drawing", "");
     frame ||= requestAnimationFrame(paint);
+  };
+  const scheduleNews = () => {
+    attr(root, "data-drawing", "");
+    newsTimer ||= setTimeout(() => {
+      newsTimer = 0;
+      isNews = true;
+      schedule();
+    }, budget.rest);
   };
   const repaint = () => {
     painted = {};
@@ -150,9 +195,10 @@ export function drawInFrames(root, store, panels, { drawAlways, drawSeen }) {
   const end = () => {
     cancelAnimationFrame(frame);
     clearTimeout(timer);
+    clearTimeout(newsTimer);
     unwatch();
     sizes.disconnect();
     sight.disconnect();
   };
-  return { paint, schedule, onTheme, end };
+  return { paint, schedule, scheduleNews, onTheme, end };
 }
