@@ -7,7 +7,8 @@ begins when its dashboard has been drawn. Told are seconds of each run, the medi
 the messages a second that the page got. Engine, server and browser share the machine's cores: with two of them,
 their work adds up.
 ``--unseen`` leaves the dashboards out of sight: what is left is what Python and the wire cost. ``--frames`` counts
-the page's animation frames too, which makes it paint 60 a second in both runs of a pair.
+the page's animation frames too, which makes it paint 60 a second in both runs of a pair. ``--threads 1`` keeps the
+engine on one core, so that server and page have the others.
 """
 
 from __future__ import annotations
@@ -72,8 +73,10 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=192)
     parser.add_argument("--unseen", action="store_true")
     parser.add_argument("--frames", action="store_true")
+    parser.add_argument("--threads", type=int, default=0, help="of the engine; 0: as torch chooses")
     options = parser.parse_args()
-    cells = [START.format(model=options.model, blocks=options.blocks, tokens=options.tokens)]
+    limit = f"import os\nos.environ['OMP_NUM_THREADS'] = '{options.threads}'\n" if options.threads else ""
+    cells = [limit + START.format(model=options.model, blocks=options.blocks, tokens=options.tokens)]
     for number in range(options.rounds):
         pair = [[WITHOUT], [MAKE, WITH]]
         cells += [cell for side in (pair if number % 2 else pair[::-1]) for cell in side]
@@ -111,9 +114,10 @@ def main() -> None:
         lab.close()
         browser.close()
     pairs = [took[i : i + 2] if (i // 2) % 2 else took[i : i + 2][::-1] for i in range(0, len(took), 2)]
-    print(f"without s   with s   ratio   {'frames/s' if options.frames else ''}   batches/s")
+    print("without s   with s   ratio   batches/s" + "   frames/s" * options.frames)
     for (without, with_), (frames, batches) in zip(pairs, rates, strict=True):
-        print(f"{without:>9.2f}{with_:>9.2f}{with_ / without:>8.3f}{frames:>11.1f}{batches:>12.1f}")
+        row = f"{without:>9.2f}{with_:>9.2f}{with_ / without:>8.3f}{batches:>12.1f}"
+        print(row + f"{frames:>11.1f}" * options.frames)
     print(f"median ratio {statistics.median(b / a for a, b in pairs):.3f}")
 
 
