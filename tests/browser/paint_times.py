@@ -38,22 +38,26 @@ MOUNT = """async ([count, fields]) => {
         callback(at);
         costs.push(performance.now() - began);
     });
-    const size = 16, long = 100;
+    const size = 2, long = 100;
     const blocks = {}, sequences = {}, requests = {};
     for (let first = 0; first < count; first += long) {
         const id = first / long;
         const table = [];
         for (let block = first; block < Math.min(count, first + long); block++) {
             if ((block * 7919) % 1009 < 252) continue;
-            const isShared = block % 97 === 0 && id > 0, isCached = block % 61 === 5;
-            blocks[block] = {group: 0, holders: isCached ? [] : isShared ? [[id, table.length], [id - 1, table.length]] : [[id, table.length]],
-                born: block % 1500, cached: isCached ? 1500 : -1, copied_from: -1, moved_from: -1, hash: ""};
-            if (!isCached) table.push(["device", block]);
+            const isCached = block % 61 === 5, isShared = block % 97 === 0 && id > 0 && !isCached;
+            const holders = isCached ? [] : [[id, table.push(["device", block]) - 1]];
+            if (isShared) holders.push([id - 1, sequences[id - 1].tables[0].push(["device", block]) - 1]);
+            blocks[block] = {group: 0, holders, born: block % 1500, cached: isCached ? 1500 : -1, copied_from: -1, moved_from: -1, hash: isCached ? "h" + block : ""};
         }
-        sequences[id] = {id, request: "r" + id, num_prompt: 1, tokens: [1], texts: [""], computed: table.length * size - 5, status: "running", tables: {0: table}};
+        sequences[id] = {id, request: "r" + id, num_prompt: 1, status: "running", tables: {0: table}};
         requests["r" + id] = {name: "r" + id, sequences: [id], num_prompt: 1, max_tokens: 9, status: "running", reason: "", preemptions: 0};
     }
-    const engine = {model: "made up", block_size: size, num_device_blocks: count, num_host_blocks: 0, simulated: true};
+    for (const sequence of Object.values(sequences)) {
+        const length = sequence.tables[0].length * size;
+        Object.assign(sequence, {tokens: Array(length).fill(1), texts: Array(length).fill(""), computed: length - 1});
+    }
+    const engine = {model: "made up", block_size: size, num_device_blocks: count, num_host_blocks: 0, groups: [{layers: [0], window: null}], num_kv_heads: 1, head_dim: 1, dtype: "float32", device: "cpu", simulated: true, attention: "eager", bytes_per_block: 16, pagedviz: "0"};
     const keyframe = {block_size: size, num_blocks: {device: count}, step: 1500, seq: 0, t_us: 0, requests, sequences, blocks: {device: blocks}, counters: {}, scheduled: [], evicted: {}};
     const bytes = (...lines) => new DataView(new TextEncoder().encode(lines.map((line) => JSON.stringify(line) + "\\n").join("")).buffer);
     let listener = null, seq = 0, step = 1500, timer = 0;
