@@ -1,7 +1,7 @@
 /** The block tables: per sequence, its logical blocks and the physical ones behind them. Only chips that changed are touched. */
 import { attr, badge, h, legendItem, panel, setLegend, setText } from "./dom.js";
 import { blockName, describeBlock, letterOf, plural } from "./describe.js";
-import { Rows, arrange, keepReachable, pointing } from "./items.js";
+import { Rows, arrange, pointing } from "./items.js";
 import { blockOf } from "./state.js";
 import { blockKey, entryKey } from "./store.js";
 import { THEME } from "./theme.js";
@@ -87,7 +87,7 @@ export function createBlockTables(store, tooltip) {
   view.body.append(hint, rows, more);
   /** @type {Map<string, ReturnType<typeof createRow>>} */
   const byKey = new Map();
-  const tablesInSight = new Rows(view.body, rows);
+  const tablesInSight = new Rows(view.body, rows, ".pv-chip");
   pointing(rows, ".pv-chip", store, tooltip, {
     cursorOf: (chip) => ({ sequence: Number(chip.dataset.sequence), group: Number(chip.dataset.group), logical: Number(chip.dataset.logical) }),
     textOf: (chip) => describeBlock(store.state, chip.dataset.tier, Number(chip.dataset.block)),
@@ -111,7 +111,6 @@ export function createBlockTables(store, tooltip) {
     hint.hidden = tables > 0;
     setText(more, tables > wanted.length ? `and ${tables - wanted.length} more tables` : "");
     setText(view.note, say("logical › physical"));
-    keepReachable(rows, ".pv-chip");
     setLegend(view.legend, `${state.num_blocks.get("host")}`, () => [
       legendItem(labels.shared, { swatch: "pv-dot" }), legendItem(labels.copied, { swatch: "pv-diagonal" }),
       legendItem(labels.filling, { swatch: "pv-dashed" }),

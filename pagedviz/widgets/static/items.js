@@ -16,10 +16,10 @@ export function arrange(container, byKey, keys, create) {
   });
 }
 
-/** Rows in a body that scrolls: what is drawn of them first is what can be seen, the rest when there is time. */
+/** Rows of items in a body that scrolls: what is drawn of them first is what can be seen, the rest when there is time. */
 export class Rows {
-  constructor(body, container) {
-    Object.assign(this, { body, container, first: 0, last: 0, due: [], drawRow: () => {} });
+  constructor(body, container, selector) {
+    Object.assign(this, { body, container, selector, first: 0, last: 0 });
   }
 
   /** Look which of them can be seen; a few more may come into sight. */
@@ -36,13 +36,15 @@ export class Rows {
     const rows = [...Array(count).keys()];
     const isSeen = (row) => row >= this.first && row <= this.last;
     this.drawRow = drawRow;
+    this.due = rows.filter(isSeen);
+    this.fill();
     this.due = rows.filter((row) => !isSeen(row));
-    rows.filter(isSeen).forEach(drawRow);
   }
 
   /** Draw those that are left. */
   fill() {
     this.due.splice(0).forEach(this.drawRow);
+    keepReachable(this.container, this.selector);
   }
 }
 

@@ -1,7 +1,7 @@
 /** The token strip: what each sequence has read and written, token by token. Text is only ever set as text. */
 import { attr, badge, h, legendItem, panel, setLegend, setText } from "./dom.js";
 import { describeToken, letterOf, tokenText } from "./describe.js";
-import { Rows, arrange, keepReachable, pointing } from "./items.js";
+import { Rows, arrange, pointing } from "./items.js";
 import { labels, say } from "./vocabulary.js";
 
 const MAX_STRIPS = 24;
@@ -87,7 +87,7 @@ export function createTokens(store, tooltip) {
   view.body.append(hint, strips, more);
   /** @type {Map<number, ReturnType<typeof createStrip>>} */
   const byId = new Map();
-  const stripsInSight = new Rows(view.body, strips);
+  const stripsInSight = new Rows(view.body, strips, ".pv-token");
   let chosen = "all";
   select.addEventListener("change", () => {
     chosen = select.value;
@@ -127,7 +127,6 @@ export function createTokens(store, tooltip) {
     if (isAtEnd) view.body.scrollTop = view.body.scrollHeight;
     hint.hidden = state.sequences.size > 0;
     setText(more, chosen === "all" && state.sequences.size > ids.length ? say`and ${state.sequences.size - ids.length} more sequences` : "");
-    keepReachable(strips, ".pv-token");
     setLegend(view.legend, "all", () => [
       legendItem(labels.prompt, { swatch: "pv-key-prompt" }), legendItem(labels.generated, { swatch: "pv-key-generated" }),
       legendItem(labels.uncomputed, { swatch: "pv-key-uncomputed" }), legendItem(say("a new block begins"), { swatch: "pv-key-edge" }),
