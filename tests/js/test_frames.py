@@ -12,15 +12,17 @@ from . import streams as plain
 from .test_page import FRAMES, View, browser, pytestmark  # noqa: F401 - the fixture and the marks
 from .test_travel_page import RECORDED
 
-JUMP = """async (step) => {
-  const root = document.querySelector(".pagedviz"), range = document.querySelector(".pv-range");
+TOLD = """() => [document.querySelectorAll(".pv-event .pv-step"), document.querySelectorAll(".pv-explain .pv-note")]
+  .map((all) => [...all].at(-1).textContent)"""
+JUMP = """async ([step, look]) => {
+  const range = document.querySelector(".pv-range");
   range.value = step;
   range.dispatchEvent(new Event("input"));
   await new Promise(requestAnimationFrame);
-  return [root.dataset.step, root.hasAttribute("data-drawing")];
+  const { step: shown, drawing } = document.querySelector(".pagedviz").dataset;
+  return [shown, drawing === "", eval(look)()];
 }"""
-TOLD = """() => [document.querySelectorAll(".pv-event .pv-step"), document.querySelectorAll(".pv-explain .pv-note")]
-  .map((all) => [...all].at(-1).textContent)"""
+"""Jump to a step, and look at the page in the very frame in which it is shown."""
 NEWS = """() => {
   const count = () => {
     if (window.isEnough) return;
@@ -44,15 +46,15 @@ def view(browser, request):  # noqa: F811
 
 def test_a_jump_shows_at_once_where_it_is_seen_and_then_everywhere(view):
     before = view.page.evaluate(TOLD)
-    assert view.page.evaluate(JUMP, 20) == ["20", True]
-    assert view.page.evaluate(TOLD) == before, "these are below the window's edge"
+    step, is_drawing, told = view.page.evaluate(JUMP, [20, TOLD])
+    assert (step, is_drawing) == ("20", True)
+    assert told == before, "these are below the window's edge"
     view.page.evaluate(FRAMES)
     assert view.page.evaluate(TOLD) == ["20", "step 20"]
     # Those that are in sight come first.
     view.part("explain").scroll_into_view_if_needed()
     view.page.evaluate(FRAMES)
-    view.page.evaluate(JUMP, 30)
-    assert view.page.evaluate(TOLD)[1] == "step 30"
+    assert view.page.evaluate(JUMP, [30, TOLD])[2][1] == "step 30"
 
 
 def many_sequences(steps: int = 12, num_blocks: int = 128) -> bytes:
@@ -79,10 +81,13 @@ def test_rows_that_are_scrolled_out_of_sight_follow(browser, panel, row, part): 
         f".map((row) => row.querySelectorAll('.pv-{part}').length > 0)"
     )
     view.page.evaluate(f"document.querySelector('.pv-{panel} .pv-body').style.maxHeight = '60px', 0")
+    view.page.evaluate(f"() => {{ {RECORDED} }}")
+    view.do("harness.all()")
     view.part(panel).scroll_into_view_if_needed()
+    view.page.evaluate(JUMP, [0, filled])
     view.page.evaluate(FRAMES)
-    first = f"() => {{ harness.all(); return new Promise(requestAnimationFrame).then({filled}); }}"
-    assert set(view.page.evaluate(first)) == {True, False}
+    assert view.page.evaluate(filled) == []
+    assert set(view.page.evaluate(JUMP, [12, filled])[2]) == {True, False}
     view.page.evaluate(FRAMES)
     assert len(view.page.evaluate(filled)) > 20
     assert all(view.page.evaluate(filled))
