@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pagedviz.events import Batch
-from pagedviz.events.codec import encode_batch, encode_header, encode_keyframe
-from pagedviz.trace.state import State
-
 from . import streams as plain
-from .test_page import FRAMES, View, browser, pytestmark  # noqa: F401 - the fixture and the marks
+from .test_page import FRAMES, View, browser, forked_trace, pytestmark  # noqa: F401 - the fixture and the marks
 from .test_travel_page import RECORDED
 
 TOLD = """() => [document.querySelectorAll(".pv-event .pv-step"), document.querySelectorAll(".pv-explain .pv-note")]
@@ -57,25 +53,13 @@ def test_a_jump_shows_at_once_where_it_is_seen_and_then_everywhere(view):
     assert view.page.evaluate(JUMP, [30, TOLD])[2][1] == "step 30"
 
 
-def many_sequences(steps: int = 12, num_blocks: int = 128) -> bytes:
-    engine = plain.ToyEngine(1, num_blocks, 8)
-    trace = encode_header(plain.engine_info(num_blocks, 8)) + encode_keyframe(State(8, {"device": num_blocks}))
-    engine.add(n=24, prompt=19, max_tokens=60)
-    seq = 0
-    for step in range(1, steps + 1):
-        events = tuple(engine.step())
-        trace += encode_batch(Batch(seq, step, step * 20_000, events))
-        seq += len(events)
-    return trace
-
-
 @pytest.mark.parametrize(
     ("panel", "row", "part"),
     [("block-tables", "row", "chip"), ("tokens", "strip", "token")],
     ids=["tables", "tokens"],
 )
 def test_rows_that_are_scrolled_out_of_sight_follow(browser, panel, row, part):  # noqa: F811
-    view = View(browser, many_sequences(), width=1280)
+    view = View(browser, forked_trace(12, num_blocks=128, samples=24), width=1280)
     filled = (
         f"() => [...document.querySelectorAll('.pv-{row}')]"
         f".map((row) => row.querySelectorAll('.pv-{part}').length > 0)"

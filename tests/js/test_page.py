@@ -34,10 +34,10 @@ def browser():
         chromium.close()
 
 
-def forked_trace(steps: int = 14, num_blocks: int = 32) -> bytes:
-    """A request with three samples that share their prompt, and one with a single sample."""
+def forked_trace(steps: int = 14, num_blocks: int = 32, samples: int = 3) -> bytes:
+    """A request with several samples that share their prompt, and one with a single sample."""
     engine = streams.ToyEngine(1, num_blocks, 8)
-    engine.add(n=3, prompt=19, max_tokens=60)
+    engine.add(n=samples, prompt=19, max_tokens=60)
     engine.add(prompt=20, max_tokens=40)
     trace = encode_header(streams.engine_info(num_blocks, 8)) + encode_keyframe(State(8, {"device": num_blocks}))
     seq = 0
