@@ -85,7 +85,7 @@ export function drawInFrames(root, store, panels, { drawAlways, drawSeen }) {
   let timer = 0;
   let newsTimer = 0;
   let isNews = false;
-  /** Whether something is left to draw, since when, and whether it is so because a person jumped. */
+  /** Whether something is left to draw, when some of that was drawn last, and whether it is left because a person jumped. */
   let isLeft = false;
   let since = 0;
   let hasJumped = false;
@@ -143,7 +143,8 @@ export function drawInFrames(root, store, panels, { drawAlways, drawSeen }) {
     for (const { panel } of new Set([...first, ...then])) panel.settle?.();
     isLeft = left().length > 0;
     clearTimeout(timer);
-    if (!isLeft) [since, hasJumped] = [now, false];
+    if (isTurn) since = now;
+    if (!isLeft) hasJumped = false;
     else if (hasJumped) schedule();
     else timer = setTimeout(schedule, since + MAX_WAIT - now);
     if (isLeft) attr(root, "data-drawing", "");
