@@ -4,7 +4,7 @@
  */
 import { CellPainter, MODES } from "./cells.js";
 import { attr, css, fit, h, legendItem, mix, onScale, ownerColour, panel, parseHex, setLegend, setText } from "./dom.js";
-import { describeBlock, letterOf, plural, tierName } from "./describe.js";
+import { describeBlock, letterOf, number, plural, tierName } from "./describe.js";
 import { useOf } from "./state.js";
 import { THEME } from "./theme.js";
 import { labels, say } from "./vocabulary.js";
@@ -309,7 +309,7 @@ export function createBlockMap(store, tooltip) {
     if (width < 16) return;
     for (const map of maps.values()) map.draw({ ...scene, width });
     const place = scene.engine?.simulated ? `${labels.tiers.device} (${labels.simulated})` : labels.tiers.device;
-    setText(view.note, say`${place}, ${(state.num_blocks.get("device") ?? 0).toLocaleString("en")} blocks of ${state.block_size} slots`);
+    setText(view.note, say`${place}, ${number(state.num_blocks.get("device") ?? 0)} blocks of ${state.block_size} slots`);
     attr(view.root, "data-block", links.first?.block);
     attr(view.root, "data-blocks", links.blocks.size ? [...links.blocks].join(" ") : null);
     const owners = mode === "owner" ? [...state.sequences.values()].map((s) => ([...s.tables.values()].some((t) => t.length) ? s.id : "")).join() : "";

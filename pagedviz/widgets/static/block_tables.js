@@ -1,6 +1,6 @@
 /** The block tables: per sequence, its logical blocks and the physical ones behind them. Only chips that changed are touched. */
 import { attr, badge, h, legendItem, panel, setLegend, setText } from "./dom.js";
-import { blockName, describeBlock, letterOf, plural } from "./describe.js";
+import { blockName, describeBlock, letterOf, number, plural } from "./describe.js";
 import { Rows, arrange, pointing } from "./items.js";
 import { blockOf } from "./state.js";
 import { blockKey, entryKey } from "./store.js";
@@ -61,7 +61,7 @@ function createRow(sequence, group, label) {
       chip.classList.toggle("pv-lit", links.entries.has(entryKey(sequence, group, logical)) && links.blocks.has(blockKey(tier, id)));
     });
     if (hidden) {
-      setText(more, `… ${hidden.toLocaleString("en")} more …`);
+      setText(more, `… ${number(hidden)} more …`);
       if (chips.children[head] !== more) chips.insertBefore(more, chips.children[head] ?? null);
     } else more.remove();
     const found = state.sequences.get(sequence);

@@ -1,6 +1,7 @@
 /** Pause, Step, Resume, Stop, and the line that says how the run is. */
 import { attr, h, setText, focusedIn } from "./dom.js";
 import { rateText } from "./counters.js";
+import { number } from "./describe.js";
 import { THEME } from "./theme.js";
 import { labels } from "./vocabulary.js";
 
@@ -42,7 +43,7 @@ export function createControls(store) {
   function draw({ state: seen, engine, rate: perSecond }) {
     const { feed } = store;
     setText(model, engine?.model ?? "pagedviz");
-    setText(step, seen ? `step ${seen.step.toLocaleString("en")}` : "");
+    setText(step, seen ? `step ${number(seen.step)}` : "");
     setText(rate, seen ? `${rateText(perSecond)} tok/s` : "");
     setText(place, engine ? `${engine.device}${engine.simulated ? `: ${labels.tiers.device} (${labels.simulated})` : ""}` : "");
     setText(status, statusText(feed));

@@ -1,4 +1,5 @@
 /** Numbers in a strip: how full memory is, who runs, what has happened. */
+import { number } from "./describe.js";
 import { h, setText } from "./dom.js";
 import { memoryOf, useOf } from "./state.js";
 import { labels, say } from "./vocabulary.js";
@@ -9,7 +10,6 @@ function percent(part, whole) {
   return share > 0 && share < 0.1 ? "< 0.1 %" : `${share.toFixed(share > 0 && share < 10 ? 1 : 0)} %`;
 }
 
-const number = (value) => value.toLocaleString("en");
 
 /** name -> [label, explanation, value of a scene] */
 const SHOWN_NUMBERS = {

@@ -138,14 +138,15 @@ function createView(store, predict, wanted) {
       counters.draw(scene);
     },
   });
-  let drawn = [];
+  let known = "";
   const unsubscribe = store.subscribe(() => {
     if (store.isLive) markRoot(root, store);
-    const now = [store.dataVersion, store.cursorVersion, store.feed.status?.state];
-    const isUrgent = store.isTouched || now[1] !== drawn[1] || now[2] !== drawn[2];
-    if (isUrgent) frames.schedule();
-    else if (now[0] !== drawn[0]) frames.scheduleNews();
-    drawn = now;
+    // What a person did, and what came of it, is shown at once; only how the run goes on may wait.
+    const { pending, busy, error, status } = store.feed;
+    const now = JSON.stringify([store.cursorVersion, pending, busy, error, { ...status, step: 0 }]);
+    if (store.isTouched || now !== known) frames.schedule();
+    else frames.scheduleNews();
+    known = now;
   });
   const end = () => {
     frames.end();

@@ -27,7 +27,10 @@ export function tokenText(text, token) {
   return text.trim() === "" ? text.replace(/ /g, "␠").replace(/\n/g, "⏎").replace(/\t/g, "⇥") : visible(text);
 }
 
-export const plural = (count, word) => `${count.toLocaleString("en")} ${say(count === 1 ? word : `${word}s`)}`;
+/** A number as people read it. */
+export const number = (value) => value.toLocaleString("en");
+
+export const plural = (count, word) => `${number(count)} ${say(count === 1 ? word : `${word}s`)}`;
 
 export function range(first, count) {
   return count === 1 ? `${first}` : `${first}–${first + count - 1}`;

@@ -3,7 +3,7 @@
  * step. It follows the run unless a person has scrolled up.
  */
 import { attr, h, panel, setText, toggle } from "./dom.js";
-import { describe, describeEviction } from "./describe.js";
+import { describe, describeEviction, number } from "./describe.js";
 import { keepReachable, pointing } from "./items.js";
 import { cursorOf, familyOf, matcherOf } from "./kinds.js";
 import { THEME } from "./theme.js";
@@ -126,9 +126,9 @@ export function createEvents(store) {
     next = seq;
     while (list.children.length > MAX_EVENTS) drop(list.firstChild);
     none.hidden = list.children.length > 0;
-    setText(none, seq ? `None of the last ${Math.min(seq, MAX_SCAN).toLocaleString("en")} events is wanted.` : "Nothing happened yet.");
+    setText(none, seq ? `None of the last ${number(Math.min(seq, MAX_SCAN))} events is wanted.` : "Nothing happened yet.");
     keepReachable(list, ".pv-event");
-    setText(view.note, `${seq.toLocaleString("en")}${store.isLive ? " so far" : ` of ${run.seq.toLocaleString("en")}`}`);
+    setText(view.note, `${number(seq)}${store.isLive ? " so far" : ` of ${number(run.seq)}`}`);
   }
   function fill() {
     if (!isWhole) list.prepend(...rowsBetween(0, first(), MAX_EVENTS - list.children.length));

@@ -1,6 +1,6 @@
 /** Explain this step: what happened in the step that is looked at, and why, in plain sentences sorted by what they are about. */
 import { h, panel, setText } from "./dom.js";
-import { blockName, describe, letterOf, list, plural, range, reasonText, tierName, tokenText } from "./describe.js";
+import { blockName, describe, letterOf, list, number, plural, range, reasonText, tierName, tokenText } from "./describe.js";
 import { labels, say } from "./vocabulary.js";
 
 const MAX_SENTENCES = 12;
@@ -93,7 +93,7 @@ export function createExplain(store) {
     if (shown[0] === run && shown[1] === state.seq) return;
     shown = [run, state.seq];
     const sections = explain(run, state.step);
-    setText(view.note, `${labels.step} ${state.step.toLocaleString("en")}`);
+    setText(view.note, `${labels.step} ${number(state.step)}`);
     view.body.replaceChildren(...sections.map(([heading, sentences, more]) => h("section", {}, h("h4", {}, heading),
       h("ul", {}, ...sentences.map((text) => h("li", {}, text)), ...(more ? [h("li", { class: "pv-more" }, `and ${plural(more, "sentence")} more`)] : [])))));
     if (!sections.length) view.body.replaceChildren(h("p", { class: "pv-hint" }, "Nothing happened yet."));

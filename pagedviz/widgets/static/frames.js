@@ -15,10 +15,10 @@ import { attr, isDark, readPalette } from "./dom.js";
  * @property {boolean} [spansRun] it shows steps after the one that is looked at too
  */
 
-/** The part of all processors' time that news may take in the long run: an engine beside the page comes first. */
+/** The part of all processors' time that is for drawing news in the long run: an engine beside the page comes first. */
 const SHARE = 0.03;
 
-/** What is saved of it for when much happens, and how long news wait at most, in milliseconds. */
+/** What is saved of it for when much happens, and how long news wait at most, however long they took, in milliseconds. */
 const MAX_SAVED = 300;
 const MAX_REST = 500;
 
@@ -28,24 +28,23 @@ const MAX_WAIT = 250;
 /** After a jump it is drawn in the next frames, for so many milliseconds of each: a person may jump again. */
 const MAX_FILL = 8;
 
-/** How much time there is for news, in milliseconds. */
-class Budget {
-  constructor() {
-    this.share = SHARE * (navigator.hardwareConcurrency || 4);
-    this.saved = MAX_SAVED;
-    this.counted = 0;
+/** How much time there is for news, in milliseconds of `clock`. */
+export class Budget {
+  constructor(cores, clock) {
+    Object.assign(this, { clock, share: SHARE * cores, saved: MAX_SAVED, counted: clock() });
   }
 
   spend(time) {
-    const now = performance.now();
-    this.saved = Math.min(MAX_SAVED, this.saved + this.share * (now - this.counted)) - time;
+    const now = this.clock();
+    const saved = Math.min(MAX_SAVED, this.saved + this.share * (now - this.counted)) - time;
+    this.saved = Math.max(saved, -this.share * MAX_REST);
     this.counted = now;
   }
 
   /** How long news have to wait. */
   get rest() {
     this.spend(0);
-    return Math.min(MAX_REST, Math.max(0, -this.saved / this.share));
+    return Math.max(0, -this.saved / this.share);
   }
 }
 
@@ -80,7 +79,7 @@ function paletteOf(root) {
 export function drawInFrames(root, store, panels, { drawAlways, drawSeen }) {
   const pieces = panels.map((panel) => ({ panel, isSeen: true, isNew: true, isDue: true, isPart: false, size: "" }));
   let palette = null;
-  const budget = new Budget();
+  const budget = new Budget(navigator.hardwareConcurrency || 4, () => performance.now());
   let frame = 0;
   let timer = 0;
   let newsTimer = 0;

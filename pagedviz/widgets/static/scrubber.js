@@ -1,4 +1,5 @@
 /** Moving through the run: first, back, forward, last, play at several speeds, jump by kind of event, and live. */
+import { number } from "./describe.js";
 import { attr, h, setText } from "./dom.js";
 import { kindOptions } from "./kinds.js";
 
@@ -72,7 +73,7 @@ export function createScrubber(store, predict) {
     setText(playButton, playing ? "Halt" : "Play");
     attr(playButton, "aria-label", playing ? "Stop playing (space)" : "Play the run from here (space)");
     if (store.isLive) missed = "";
-    setText(where, missed || (store.isLive ? "" : `step ${store.at.toLocaleString("en")} of ${run.lastStep.toLocaleString("en")}`));
+    setText(where, missed || (store.isLive ? "" : `step ${number(store.at)} of ${number(run.lastStep)}`));
   }
   return { root, draw, back, forward, first, last, jump, play, end: () => cancelAnimationFrame(playing) };
 }

@@ -1,6 +1,6 @@
 /** The state as a real table, for screen readers and for copying; and the Python that leads to what is selected. */
 import { h, panel, setText } from "./dom.js";
-import { blockName, letterOf, tierName, visible } from "./describe.js";
+import { blockName, letterOf, number, tierName, visible } from "./describe.js";
 import { labels, say } from "./vocabulary.js";
 
 const MAX_ROWS = 200;
@@ -64,7 +64,7 @@ export function createTable(store) {
       h("thead", {}, h("tr", {}, ...columns.map((name) => h("th", { scope: "col" }, say(name))))),
       h("tbody", {}, ...rows.slice(0, MAX_ROWS).map((row) => h("tr", {}, ...row.map((value) => h("td", {}, visible(String(value))))))),
     );
-    setText(more, rows.length > MAX_ROWS ? `and ${(rows.length - MAX_ROWS).toLocaleString("en")} more rows: “Copy table” has them all` : "");
+    setText(more, rows.length > MAX_ROWS ? `and ${number(rows.length - MAX_ROWS)} more rows: “Copy table” has them all` : "");
   }
   return { root: view.root, draw, hasCursor: false, isOff: true };
 }

@@ -3,7 +3,7 @@
  * at the step that is looked at. A click goes to a step, a drag shows only a part of the run.
  */
 import { attr, css, fit, h, legendItem, mix, panel, parseHex, setLegend, setText, toggle } from "./dom.js";
-import { plural } from "./describe.js";
+import { number, plural } from "./describe.js";
 import { memoryOf } from "./state.js";
 import { THEME } from "./theme.js";
 import { labels, say } from "./vocabulary.js";
@@ -92,7 +92,7 @@ export function createTimeline(store, tooltip) {
   const textOf = ({ history, state }, at) => {
     const lines = [`Step ${history.at("step", at)}`];
     for (const [tier, count] of state.num_blocks) {
-      const parts = [...STACK, "free"].map((part) => `${history.at(`${tier} ${part}`, at).toLocaleString("en")} ${labels[part]}`);
+      const parts = [...STACK, "free"].map((part) => `${number(history.at(`${tier} ${part}`, at))} ${labels[part]}`);
       if (count) lines.push(`${labels.tiers[tier]}: ${parts.join(", ")} ${say("slots")}`);
     }
     for (const [name, [, what]] of Object.entries(MARKS)) if (history.at(name, at)) lines.push(`${plural(history.at(name, at), what)} ${labels[name]}`);
@@ -169,7 +169,7 @@ export function createTimeline(store, tooltip) {
       context.strokeRect(scale.x(history.at("step", row)), pad.top, 0, height - pad.top - pad.bottom);
     }
     const tiers = [...state.num_blocks].filter(([, count]) => count > 0);
-    setText(view.note, tiers.map(([tier, count]) => `${labels.tiers[tier]} ${(count * state.block_size).toLocaleString("en")}`).join(", ") + ` ${labels.slots}`);
+    setText(view.note, tiers.map(([tier, count]) => `${labels.tiers[tier]} ${number(count * state.block_size)}`).join(", ") + ` ${labels.slots}`);
     const memory = memoryOf(state);
     if (row === null) attr(canvas, "aria-label", say`Memory over steps: after step ${state.step}, ${memory.used} slots used, ${memory.internal} waste, ${memory.cached} cached, ${memory.free} free.`);
     const { counters } = state;

@@ -1,6 +1,6 @@
 /** The token strip: what each sequence has read and written, token by token. Text is only ever set as text. */
 import { attr, badge, h, legendItem, panel, setLegend, setText } from "./dom.js";
-import { describeToken, letterOf, tokenText } from "./describe.js";
+import { describeToken, letterOf, number, tokenText } from "./describe.js";
 import { Rows, arrange, pointing } from "./items.js";
 import { labels, say } from "./vocabulary.js";
 
@@ -51,7 +51,7 @@ function createStrip(id) {
       for (const span of spans.splice(0, surplus)) span.remove();
       first += surplus;
     }
-    setText(earlier, first ? `… ${first.toLocaleString("en")} earlier … ` : "");
+    setText(earlier, first ? `… ${number(first)} earlier … ` : "");
     // Where K and V end; what is finished has given its blocks back, and nothing more is to come.
     const end = sequence.status === "finished" ? count : sequence.computed;
     const from = Math.min(end, shownEnd);
