@@ -28,10 +28,10 @@ from pagedviz.errors import (
 
 if TYPE_CHECKING:
     from pagedviz import errors, events, figures, lab, memory
-    from pagedviz.breakpoints import Breakpoint
     from pagedviz.engine import Engine, SamplingParams
-    from pagedviz.predictions import Prediction
     from pagedviz.session import Session
+    from pagedviz.session.breakpoints import Breakpoint
+    from pagedviz.session.predictions import Prediction
     from pagedviz.trace import Trace, record
     from pagedviz.widgets import (
         BlockMap,
@@ -88,12 +88,12 @@ __all__ = [
 _HOMES = {
     "BlockMap": "pagedviz.widgets",
     "BlockTables": "pagedviz.widgets",
-    "Breakpoint": "pagedviz.breakpoints",
+    "Breakpoint": "pagedviz.session.breakpoints",
     "Dashboard": "pagedviz.widgets",
     "Engine": "pagedviz.engine",
     "EventList": "pagedviz.widgets",
     "MemoryTimeline": "pagedviz.widgets",
-    "Prediction": "pagedviz.predictions",
+    "Prediction": "pagedviz.session.predictions",
     "PrefixTree": "pagedviz.widgets",
     "RequestLanes": "pagedviz.widgets",
     "SamplingParams": "pagedviz.engine",

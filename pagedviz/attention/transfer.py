@@ -15,8 +15,8 @@ from typing import Protocol
 import torch
 from pagedviz_kernels.checks import check_swap
 
+from pagedviz.attention.copy_stream import CudaSide, Side
 from pagedviz.attention.paged import KVCache
-from pagedviz.attention.side import CudaSide, Side
 
 Pairs = Sequence[tuple[int, int]]
 

@@ -34,7 +34,7 @@ def equality(arguments: argparse.Namespace) -> Rows:
     from pagedviz.bench import equality as measure
     from pagedviz.engine import Engine, EngineConfig
     from pagedviz.models import load
-    from pagedviz.models.placement import find_device
+    from pagedviz.models.devices import find_device
 
     EngineConfig(attention=arguments.attention)  # a bad name is told before a model is loaded for it
     device = find_device(arguments.device)

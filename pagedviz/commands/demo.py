@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Generate with progress, then print texts, memory and files."""
     from rich.console import Console
 
-    from pagedviz.figures.picture import picture_of
+    from pagedviz.figures.picture.picture import picture_of
     from pagedviz.trace import last_step_in_use, record
     from pagedviz.trace.file import write
 

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Load the trace, print the state, draw the picture, write or open the page."""
-    from pagedviz.figures.picture import picture_of
+    from pagedviz.figures.picture.picture import picture_of
     from pagedviz.trace import last_step_in_use
     from pagedviz.trace.file import write
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pagedviz.attention import BACKENDS
 from pagedviz.engine.keywords import checked
-from pagedviz.engine.victims import VictimPolicy, make_victim_policy
+from pagedviz.engine.schedule.victims import VictimPolicy, make_victim_policy
 from pagedviz.errors import ConfigError
 from pagedviz.memory import EvictionPolicy, Placement
 from pagedviz.memory.eviction import make_policy

@@ -1,7 +1,7 @@
 """The step: plan, make room, take blocks, run the model, draw tokens, commit. All of it happens, or none.
 
 Whatever can fail or be interrupted runs before ``_commit``, and only takes blocks, which ``rollback`` gives
-back. What makes room for it (``residency``: preemption, eviction, swaps, hits) stands even when the step fails:
+back. What makes room for it (``admission``: preemption, eviction, swaps, hits) stands even when the step fails:
 by then memory may have been written over. Events wait in ``_pending`` until it is known whether they happened,
 and how long the copies between the tiers took: these run beside the step's kernels, and end with the step.
 """
@@ -15,16 +15,16 @@ import torch
 from msgspec.structs import replace
 
 from pagedviz.engine.batch import build_batch, order
-from pagedviz.engine.beam_request import BeamCommit, BeamDraw
 from pagedviz.engine.config import EngineConfig
-from pagedviz.engine.costs import CostModel
 from pagedviz.engine.counters import Counters
 from pagedviz.engine.interrupts import Interrupts
 from pagedviz.engine.request import Request
-from pagedviz.engine.residency import Residency
 from pagedviz.engine.runner import Runner
-from pagedviz.engine.sampler import Draw, Sampler
-from pagedviz.engine.scheduler import Scheduled, Scheduler, StepPlan
+from pagedviz.engine.sampling.beam_request import BeamCommit, BeamDraw
+from pagedviz.engine.sampling.sampler import Draw, Sampler
+from pagedviz.engine.schedule.admission import Residency
+from pagedviz.engine.schedule.costs import CostModel
+from pagedviz.engine.schedule.scheduler import Scheduled, Scheduler, StepPlan
 from pagedviz.events import (
     AnyEvent,
     EventBus,

@@ -1,4 +1,4 @@
-"""What an engine counts that its events do not say. How numbers are called outside is in ``describe``."""
+"""What an engine counts that its events do not say. How numbers are called outside is in ``facts``."""
 
 from __future__ import annotations
 

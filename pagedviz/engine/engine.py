@@ -16,21 +16,21 @@ import torch
 from pagedviz.engine.audit import Auditor
 from pagedviz.engine.config import EngineConfig
 from pagedviz.engine.core import EngineCore
-from pagedviz.engine.describe import engine_info, engine_stats
+from pagedviz.engine.facts import engine_info, engine_stats
 from pagedviz.engine.keywords import check_keywords
 from pagedviz.engine.metrics import MetricsServer
 from pagedviz.engine.outputs import RequestOutput
-from pagedviz.engine.preview import FORETOLD, Preview, look_ahead
 from pagedviz.engine.prompts import Prompt, Prompts, as_list, new_request
 from pagedviz.engine.request import Request
 from pagedviz.engine.runner import Runner
-from pagedviz.engine.sampler import Sampler
+from pagedviz.engine.sampling.sampler import Sampler
+from pagedviz.engine.schedule.preview import FORETOLD, Preview, look_ahead
 from pagedviz.errors import ConfigError, RequestError
 from pagedviz.events import EventBus, Subscriber
 from pagedviz.events.codec import EngineInfo
 from pagedviz.memory import EvictionPolicy
 from pagedviz.models import PagedModel, load
-from pagedviz.models.placement import find_device, find_dtype
+from pagedviz.models.devices import find_device, find_dtype
 from pagedviz.trace.state import State
 
 

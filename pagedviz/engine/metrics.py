@@ -1,6 +1,6 @@
 """An engine's numbers for Prometheus, under the names that vLLM and SGLang give them, so that their boards work.
 
-Only names and help texts are decided here; the numbers are those of ``describe.engine_stats``, read when somebody
+Only names and help texts are decided here; the numbers are those of ``facts.engine_stats``, read when somebody
 asks. The endpoint listens on the loopback interface alone.
 """
 

@@ -11,7 +11,7 @@ from pagedviz.engine.config import EngineConfig
 from pagedviz.engine.detokenize import begin, pieces
 from pagedviz.engine.request import Request
 from pagedviz.engine.request import Sequence as RequestSequence
-from pagedviz.engine.sampling import SamplingParams
+from pagedviz.engine.sampling.params import SamplingParams
 from pagedviz.errors import RequestError
 from pagedviz.models.spec import ModelSpec
 

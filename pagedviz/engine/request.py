@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from pagedviz.engine.beam import BeamState
 from pagedviz.engine.detokenize import TextState
 from pagedviz.engine.outputs import CompletionOutput, Logprob, RequestOutput
-from pagedviz.engine.sampling import SamplingParams
+from pagedviz.engine.sampling.beam import BeamState
+from pagedviz.engine.sampling.params import SamplingParams
 
 
 class RequestStatus(Enum):

@@ -14,7 +14,7 @@ from pagedviz.events import KernelLaunched
 from pagedviz.memory.block_manager import Copy
 from pagedviz.memory.swapping import Moving, Pairs
 from pagedviz.models import PagedModel
-from pagedviz.models.placement import DTYPES
+from pagedviz.models.devices import DTYPES
 
 
 class Runner:

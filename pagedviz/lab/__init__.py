@@ -1,13 +1,13 @@
 """Experiments without a model: workloads, rival allocators and policies. Needs no torch."""
 
-from pagedviz.lab.beside import Record, Rivals, Standing
-from pagedviz.lab.policies import Future, PolicyRow, compare, pool_sizes
+from pagedviz.lab.cache_replay import CacheReplay
+from pagedviz.lab.compare_policies import Future, PolicyRow, compare, pool_sizes
+from pagedviz.lab.holdings import Holding, WasteSplit
 from pagedviz.lab.recorded import longest_step, recorded_requests
-from pagedviz.lab.replay import CacheReplay
 from pagedviz.lab.rivals import RIVALS, Rival
 from pagedviz.lab.saturate import WasteRow, saturate, waste_row, waste_table
 from pagedviz.lab.serving import Server
-from pagedviz.lab.waste import Holding, WasteSplit
+from pagedviz.lab.shadow import Record, Rivals, Standing
 from pagedviz.lab.workloads import PREFIX_WORKLOADS, WORKLOADS, Chats, Request, TokenRequest, Workload
 
 __all__ = [

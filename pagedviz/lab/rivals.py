@@ -16,7 +16,7 @@ from typing import Protocol
 
 from pagedviz.errors import ConfigError
 from pagedviz.lab.buddy import BuddyAllocator
-from pagedviz.lab.waste import Holding
+from pagedviz.lab.holdings import Holding
 from pagedviz.lab.workloads import Request
 from pagedviz.memory import BlockManager
 

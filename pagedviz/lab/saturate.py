@@ -23,9 +23,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from pagedviz.errors import ConfigError
+from pagedviz.lab.holdings import WasteSplit
 from pagedviz.lab.rivals import RIVALS
 from pagedviz.lab.serving import Server
-from pagedviz.lab.waste import WasteSplit
 from pagedviz.lab.workloads import WORKLOADS, Request
 
 NUM_SLOTS = 15_700

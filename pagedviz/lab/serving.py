@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
+from pagedviz.lab.holdings import Holding, Occupancy, WasteSplit, split
 from pagedviz.lab.rivals import Rival
-from pagedviz.lab.waste import Holding, Occupancy, WasteSplit, split
 from pagedviz.lab.workloads import Request
 
 NOTHING = Holding(0, 0)

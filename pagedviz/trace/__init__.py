@@ -1,6 +1,6 @@
 """A run as data: recording, file, reducer, state at any step. Needs neither torch nor an engine."""
 
-from pagedviz.trace.history import MemoryPoint, last_step_in_use, memory_history
+from pagedviz.trace.analysis.history import MemoryPoint, last_step_in_use, memory_history
 from pagedviz.trace.invariants import contradictions
 from pagedviz.trace.recorder import Lines, Recordable, Recorder, record
 from pagedviz.trace.reducer import apply, apply_batch

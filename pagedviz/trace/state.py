@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from pagedviz.events.records import Int
-from pagedviz.trace.waste import WasteSplit, empty_slots
+from pagedviz.trace.analysis.waste import WasteSplit, empty_slots
 
 Entry = tuple[str, Int]
 """One entry of a block table: (tier, block id)."""

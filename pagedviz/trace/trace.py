@@ -136,7 +136,7 @@ class Trace:
             TraceFileError: the file cannot be written.
             TraceFormatError: an event contradicts what came before.
         """
-        from pagedviz.trace.perfetto import to_json
+        from pagedviz.trace.export.perfetto import to_json
 
         packed = file.as_path(path).suffix == ".gz"
         file.write(path, to_json(self), compress=packed)
@@ -152,7 +152,7 @@ class Trace:
         Raises:
             MissingPackage: pandas is not installed.
         """
-        from pagedviz.trace.dataframe import to_dataframe
+        from pagedviz.trace.export.dataframe import to_dataframe
 
         return to_dataframe(self)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from pagedviz.errors import TraceFormatError
 from pagedviz.figures import words
-from pagedviz.figures.picture import picture, picture_of
+from pagedviz.figures.picture.picture import picture, picture_of
 from pagedviz.figures.summary import summary
 from pagedviz.trace import Trace, last_step_in_use
 from pagedviz.widgets.feed import Feed

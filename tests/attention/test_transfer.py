@@ -10,7 +10,7 @@ import torch
 from late import LateSide
 
 from pagedviz.attention import KVCache, select_backend, select_transfer
-from pagedviz.attention.side import CudaSide
+from pagedviz.attention.copy_stream import CudaSide
 from pagedviz.attention.transfer import AtOnce, Staged
 
 CPU = torch.device("cpu")

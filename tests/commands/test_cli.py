@@ -14,7 +14,7 @@ from pagedviz.cli import main
 from pagedviz.commands import COMMANDS
 from pagedviz.commands.bench import BENCHMARKS
 from pagedviz.commands.options import show
-from pagedviz.figures.picture import picture_of
+from pagedviz.figures.picture.picture import picture_of
 
 
 @pytest.fixture(scope="module")

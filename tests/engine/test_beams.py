@@ -8,7 +8,7 @@ import torch
 from driving import beams_of_transformers
 
 import pagedviz as pv
-from pagedviz.engine.scheduler import Preemption
+from pagedviz.engine.schedule.scheduler import Preemption
 from pagedviz.events import BlockCopied, RequestPreempted, SequenceDropped, SequenceForked
 
 MAX = 14

@@ -6,7 +6,7 @@ from driving import GREEDY, PROMPTS, SIZE, drive, of, same
 
 import pagedviz as pv
 from pagedviz.attention import KVCache
-from pagedviz.attention.side import CudaSide
+from pagedviz.attention.copy_stream import CudaSide
 from pagedviz.attention.transfer import Staged
 from pagedviz.events import SwappedIn, SwappedOut
 

@@ -7,7 +7,7 @@ import pytest
 from driving import COUNT, GREEDY, PROMPTS, SIZE, drive, of, same
 
 import pagedviz as pv
-from pagedviz.engine.victims import VICTIMS
+from pagedviz.engine.schedule.victims import VICTIMS
 from pagedviz.events import BlockAllocated, BlockCached, BlockEvicted, RequestPreempted, RequestScheduled
 from pagedviz.memory import PLACEMENTS, POLICIES
 

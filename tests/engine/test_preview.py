@@ -9,8 +9,8 @@ import pytest
 from driving import GREEDY, PROMPTS, SIZE, of
 
 import pagedviz as pv
-from pagedviz.engine.preview import FORETOLD, Preview
-from pagedviz.engine.victims import VICTIMS
+from pagedviz.engine.schedule.preview import FORETOLD, Preview
+from pagedviz.engine.schedule.victims import VICTIMS
 from pagedviz.errors import PolicyError
 from pagedviz.events import BlockCopied, BlockEvicted, RequestPreempted, SwappedOut
 from pagedviz.memory import PLACEMENTS, POLICIES

@@ -7,7 +7,7 @@ import torch
 from transformers.generation import logits_process
 
 import pagedviz as pv
-from pagedviz.engine.sampling import SamplingParams, distribution, draw, penalize, uniform
+from pagedviz.engine.sampling.params import SamplingParams, distribution, draw, penalize, uniform
 
 WARPERS = {
     "temperature": lambda value: [logits_process.TemperatureLogitsWarper(value)],

@@ -16,7 +16,7 @@ from pagedviz.figures import (
     request_lanes,
     reuse_distances,
 )
-from pagedviz.figures.frame import literal
+from pagedviz.figures.plotly.frame import literal
 from pagedviz.figures.words import plain
 from pagedviz.trace import State, Trace
 

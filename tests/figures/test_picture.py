@@ -6,11 +6,11 @@ import pytest
 from pagedviz.errors import TraceFormatError
 from pagedviz.events import Batch, BlockFreed
 from pagedviz.figures import block_map, memory_summary, picture, summary
-from pagedviz.figures.cells import MOST_CELLS, grid_for
-from pagedviz.figures.picture import picture_of
+from pagedviz.figures.picture.cells import MOST_CELLS, grid_for
+from pagedviz.figures.picture.picture import picture_of
+from pagedviz.figures.picture.strip import memory_bar, memory_strip
+from pagedviz.figures.picture.svg import ink_on
 from pagedviz.figures.sentences import describe
-from pagedviz.figures.strip import memory_bar, memory_strip
-from pagedviz.figures.svg import ink_on
 from pagedviz.figures.theme import theme
 from pagedviz.trace import Block, MemoryPoint, MemoryUse, Request, Sequence, State, Trace, memory_history
 from pagedviz.trace.state import Eviction

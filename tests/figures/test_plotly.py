@@ -28,7 +28,7 @@ def test_the_timeline_marks_what_is_no_ordinary_work(trace):
 
 
 def test_a_long_run_is_thinned(trace):
-    from pagedviz.figures.strip import thin
+    from pagedviz.figures.picture.strip import thin
 
     points = memory_history(trace)
     few = thin(points, 7)

@@ -16,9 +16,10 @@ from pagedviz.figures import (
     request_lanes,
     reuse_distances,
 )
-from pagedviz.trace import Trace, reuse
-from pagedviz.trace.lifetimes import ENDINGS
-from pagedviz.trace.lifetimes import block_lifetimes as lifetimes_of
+from pagedviz.trace import Trace
+from pagedviz.trace.analysis import reuse
+from pagedviz.trace.analysis.lifetimes import ENDINGS
+from pagedviz.trace.analysis.lifetimes import block_lifetimes as lifetimes_of
 
 OF_TRACES = [memory_timeline, fragmentation, request_lanes, block_lifetimes, reuse_distances]
 OF_TIERS = [memory_timeline, fragmentation, block_lifetimes]
@@ -117,7 +118,7 @@ def test_a_prompt_seen_twice_is_asked_for_twice(byte_engine):
 
 @pytest.mark.parametrize("by", ["step", "time"])
 def test_lanes_have_a_bar_for_every_stretch(trace, by):
-    from pagedviz.trace.lanes import request_stretches
+    from pagedviz.trace.analysis.lanes import request_stretches
 
     figure = request_lanes(trace, by)
     pieces = [piece for lane in request_stretches(trace).values() for piece in lane]

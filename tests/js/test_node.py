@@ -25,7 +25,7 @@ from pagedviz.events.codec import (
     encode_keyframe,
 )
 from pagedviz.trace import Trace
-from pagedviz.trace.lanes import ACTIVITIES, request_stretches
+from pagedviz.trace.analysis.lanes import ACTIVITIES, request_stretches
 from pagedviz.trace.reducer import apply_batch
 from pagedviz.trace.state import State
 from pagedviz.widgets.bundle import bundle

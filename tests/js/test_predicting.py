@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterator
 
 from pagedviz.events import AnyEvent, BlockEvicted, BlockFilled, PrefixHit, RequestScheduled
-from pagedviz.predictions import ANSWERS, Pick, Predictions, Upcoming
+from pagedviz.session.predictions import ANSWERS, Pick, Predictions, Upcoming
 from pagedviz.trace import State, Trace, apply
 
 from .test_node import TIMES, pytestmark, run_node  # noqa: F401 - the mark

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pagedviz.errors import ConfigError
 from pagedviz.lab import RIVALS, Request, Server
-from pagedviz.lab.waste import Holding, Occupancy, WasteSplit, split
+from pagedviz.lab.holdings import Holding, Occupancy, WasteSplit, split
 
 
 def serve(name, num_slots, *requests, max_model_len=16, block_size=4):

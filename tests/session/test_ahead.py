@@ -5,7 +5,7 @@ from stopping import rest
 
 import pagedviz as pv
 from pagedviz.events import RequestPreempted
-from pagedviz.predictions import Pick
+from pagedviz.session.predictions import Pick
 
 
 @pytest.fixture

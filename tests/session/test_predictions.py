@@ -5,7 +5,7 @@ from stopping import events_in, kinds_in, rest, stops
 
 import pagedviz as pv
 from pagedviz.events import RequestPreempted
-from pagedviz.predictions import Pick
+from pagedviz.session.predictions import Pick
 
 
 def test_it_stops_before_every_decision_and_does_not_say_which(pressed):

@@ -6,7 +6,7 @@ from pagedviz.errors import MissingPackage, TraceFormatError
 from pagedviz.events import KINDS, Batch, StepFinished
 from pagedviz.events.records import MOST
 from pagedviz.trace import Trace
-from pagedviz.trace.dataframe import dtypes
+from pagedviz.trace.export.dataframe import dtypes
 
 pd = pytest.importorskip("pandas")
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pagedviz.events import RequestPreempted, StepStarted
 from pagedviz.trace import Trace
-from pagedviz.trace.lanes import ACTIVITIES, request_stretches
+from pagedviz.trace.analysis.lanes import ACTIVITIES, request_stretches
 
 
 def random_trace(streams, seed, **options):

@@ -17,8 +17,8 @@ from pagedviz.events import (
     SwappedIn,
 )
 from pagedviz.trace import Trace
-from pagedviz.trace.lanes import request_stretches
-from pagedviz.trace.perfetto import to_json
+from pagedviz.trace.analysis.lanes import request_stretches
+from pagedviz.trace.export.perfetto import to_json
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 /**
  * What every request did in which step (waiting, prefill, decode, swapped, recomputing), kept as changes while events come in: the
- * twin of `pagedviz/trace/lanes.py`. What a request does in a step is what the step computes of it.
+ * twin of `pagedviz/trace/analysis/lanes.py`. What a request does in a step is what the step computes of it.
  */
 
 /** @typedef {[number, string][]} Lane from which step on what; "" when it had finished */

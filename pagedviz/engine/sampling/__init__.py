@@ -1,0 +1,1 @@
+"""Which token comes next: what a request asks for, single samples, and beams."""

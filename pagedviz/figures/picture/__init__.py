@@ -1,0 +1,1 @@
+"""The picture: memory at one moment as one self-contained SVG."""
