@@ -14,17 +14,18 @@ KERNELS = ROOT / "kernels" / "pagedviz_kernels"
 MAY_IMPORT = {
     "_version": set(),
     "errors": set(),
+    "values": {"errors"},
     "events": {"errors"},
-    "memory": {"errors", "events"},
-    "attention": {"errors", "events", "pagedviz_kernels"},
-    "models": {"attention", "errors", "events"},
-    "engine": {"_version", "attention", "errors", "events", "memory", "models"},
-    "trace": {"errors", "events"},
-    "figures": {"errors", "events", "trace"},
-    "lab": {"_version", "errors", "events", "memory", "trace"},
-    "session": {"engine", "errors", "events", "trace"},
-    "widgets": {"errors", "events", "figures", "trace"},
-    "bench": {"attention", "engine", "errors", "memory", "trace"},
+    "memory": {"errors", "events", "values"},
+    "attention": {"errors", "events", "pagedviz_kernels", "values"},
+    "models": {"attention", "errors", "events", "values"},
+    "engine": {"_version", "attention", "errors", "events", "memory", "models", "values"},
+    "trace": {"errors", "events", "values"},
+    "figures": {"errors", "events", "trace", "values"},
+    "lab": {"_version", "errors", "events", "memory", "trace", "values"},
+    "session": {"engine", "errors", "events", "trace", "values"},
+    "widgets": {"errors", "events", "figures", "trace", "values"},
+    "bench": {"attention", "engine", "errors", "memory", "trace", "values"},
     "__init__": {
         "_version",
         "engine",
@@ -57,6 +58,7 @@ WITHOUT_TORCH = sorted(
         "lab",
         "session",
         "widgets",
+        "values",
     }
 )
 HEAVY = {"torch", "triton", "transformers", "numba", "pagedviz_kernels"}
@@ -155,6 +157,19 @@ def modules_after(code):
 def test_import_pagedviz_loads_next_to_nothing():
     loaded = modules_after("import pagedviz; dir(pagedviz)")
     assert loaded & {*HEAVY, "numpy", "msgspec", "plotly", "anywidget", "IPython", "asyncio"} == set()
+
+
+def test_a_run_is_scheduled_without_a_model():
+    loaded = modules_after(
+        "from pagedviz.engine import EngineConfig, Preview, RequestOutput, SamplingParams\n"
+        "import pagedviz.engine.request, pagedviz.engine.schedule.admission\n"
+        "from pagedviz.engine.schedule.costs import CostModel\n"
+        "from pagedviz.engine.schedule.scheduler import Scheduler\n"
+        "from pagedviz.memory import BlockManager\n"
+        "Scheduler(EngineConfig(), BlockManager(4, 4, 1, lambda event: None), CostModel(), 64).plan()\n"
+        "SamplingParams(temperature=0, beam_width=2)\n"
+    )
+    assert loaded & {*HEAVY, "numpy"} == set()
 
 
 def test_a_saved_run_opens_without_torch():

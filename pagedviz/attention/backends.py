@@ -11,10 +11,12 @@ import os
 from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
-
-import torch
+from typing import TYPE_CHECKING
 
 from pagedviz.errors import BackendUnavailable, ConfigError
+
+if TYPE_CHECKING:
+    import torch
 
 
 def _torch(device: torch.device) -> ModuleType:  # noqa: ARG001 - runs anywhere

@@ -16,15 +16,10 @@ from pagedviz.events.codec import LayerGroup
 from pagedviz.memory import BlockManager
 
 
-def order(scheduled: Sequence[Scheduled]) -> list[Scheduled]:
-    """Sequences with one token to compute first, as the kernels want them; otherwise in the plan's order."""
-    return sorted(scheduled, key=lambda item: item.count > 1)
-
-
 def build_batch(
     items: Sequence[Scheduled], manager: BlockManager, groups: Sequence[LayerGroup], device: torch.device
 ) -> PagedBatch:
-    """The tensors of one step; ``items`` are in the order of ``order``, and their blocks are allocated."""
+    """The tensors of one step; ``items`` are in ``scheduler.order``'s order, and have their blocks."""
     num_decodes = sum(item.count == 1 for item in items)
     positions = np.concatenate([np.arange(item.start, item.start + item.count) for item in items])
     tokens = [token for item in items for token in item.sequence.tokens[item.start : item.start + item.count]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pagedviz.attention import BACKENDS
+from pagedviz.attention.backends import BACKENDS
 from pagedviz.engine.keywords import checked
 from pagedviz.engine.schedule.victims import VictimPolicy, make_victim_policy
 from pagedviz.errors import ConfigError

@@ -14,7 +14,7 @@ from collections.abc import Sequence as Many
 import torch
 from msgspec.structs import replace
 
-from pagedviz.engine.batch import build_batch, order
+from pagedviz.engine.batch import build_batch
 from pagedviz.engine.config import EngineConfig
 from pagedviz.engine.counters import Counters
 from pagedviz.engine.interrupts import Interrupts
@@ -24,7 +24,7 @@ from pagedviz.engine.sampling.beam_request import BeamCommit, BeamDraw
 from pagedviz.engine.sampling.sampler import Draw, Sampler
 from pagedviz.engine.schedule.admission import Residency
 from pagedviz.engine.schedule.costs import CostModel
-from pagedviz.engine.schedule.scheduler import Scheduled, Scheduler, StepPlan
+from pagedviz.engine.schedule.scheduler import Scheduled, Scheduler, StepPlan, order
 from pagedviz.events import (
     AnyEvent,
     EventBus,

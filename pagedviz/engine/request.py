@@ -7,7 +7,7 @@ from enum import Enum
 
 from pagedviz.engine.detokenize import TextState
 from pagedviz.engine.outputs import CompletionOutput, Logprob, RequestOutput
-from pagedviz.engine.sampling.beam import BeamState
+from pagedviz.engine.sampling.hypotheses import BeamState
 from pagedviz.engine.sampling.params import SamplingParams
 
 

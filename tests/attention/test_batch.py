@@ -5,10 +5,10 @@ import torch
 
 import pagedviz as pv
 from pagedviz.attention import BACKENDS, KVCache, select_backend
-from pagedviz.engine.batch import build_batch, order
+from pagedviz.engine.batch import build_batch
 from pagedviz.engine.request import Request, Sequence
 from pagedviz.engine.sampling.params import SamplingParams
-from pagedviz.engine.schedule.scheduler import Scheduled
+from pagedviz.engine.schedule.scheduler import Scheduled, order
 from pagedviz.events.codec import LayerGroup
 from pagedviz.memory import BlockManager
 

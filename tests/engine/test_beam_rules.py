@@ -7,7 +7,8 @@ import pytest
 import torch
 from driving import beams_of_transformers
 
-from pagedviz.engine.sampling.beam import BeamState, Finished, advance, best
+from pagedviz.engine.sampling.beam import advance
+from pagedviz.engine.sampling.hypotheses import BeamState, Finished, best
 
 PENALTIES = [0.0, 0.6, 1.0, 2.0, -1.0]
 STOPPING = [False, True, "never"]

@@ -7,7 +7,8 @@ import torch
 from transformers.generation import logits_process
 
 import pagedviz as pv
-from pagedviz.engine.sampling.params import SamplingParams, distribution, draw, penalize, uniform
+from pagedviz.engine.sampling.draw import distribution, draw, penalize, uniform
+from pagedviz.engine.sampling.params import SamplingParams
 
 WARPERS = {
     "temperature": lambda value: [logits_process.TemperatureLogitsWarper(value)],

@@ -16,46 +16,10 @@ from typing import Literal
 
 import torch
 
+from pagedviz.engine.sampling.hypotheses import Beam, BeamState, Finished
+
 NEVER = -1e9
 """What transformers adds to a sum that must not be taken. Equals come in another order with any other number."""
-
-
-@dataclass(frozen=True)
-class Beam:
-    """One hypothesis.
-
-    Attributes:
-        tokens: what was generated, without the prompt.
-        logprob: sum of the tokens' log probabilities, added up in float32.
-    """
-
-    tokens: tuple[int, ...] = ()
-    logprob: float = 0.0
-
-
-@dataclass(frozen=True)
-class Finished(Beam):
-    """A hypothesis that is complete; its last token may be an end token.
-
-    Attributes:
-        score: ``logprob / len(tokens) ** length_penalty``; finished beams are ranked by it.
-    """
-
-    score: float = -math.inf
-    finish_reason: Literal["stop", "length"] = "length"
-
-
-@dataclass(frozen=True)
-class BeamState:
-    """Where a search stands; ``BeamState()`` is its beginning, one beam without tokens.
-
-    Attributes:
-        running: the beams that grow, best first, all of the same length; none once the search is over.
-        finished: the best complete ones, best first, at most as many as the search is wide.
-    """
-
-    running: tuple[Beam, ...] = (Beam(),)
-    finished: tuple[Finished, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -124,12 +88,6 @@ def advance(
         tuple(tokens[index] for index in survivors),
         BeamState(tuple(grown[index] for index in survivors), finished),
     )
-
-
-def best(state: BeamState, n: int) -> tuple[Finished, ...]:
-    """The ``n`` best of a search that is over; fewer if there are not as many different continuations."""
-    assert not state.running, "the search goes on"
-    return state.finished[:n]
 
 
 def _candidates(

@@ -13,7 +13,8 @@ import torch
 
 from pagedviz.engine.detokenize import TextState
 from pagedviz.engine.request import Request, Sequence
-from pagedviz.engine.sampling.beam import BeamStep, Finished, advance, best
+from pagedviz.engine.sampling.beam import BeamStep, advance
+from pagedviz.engine.sampling.hypotheses import Finished, best
 from pagedviz.events import (
     Emit,
     SequenceDropped,

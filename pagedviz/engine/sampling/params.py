@@ -1,24 +1,39 @@
-"""What a request asks for, with vLLM's names, and how its next token is drawn. Knows nothing of requests.
-
-Randomness has no state: the number that decides a token depends on seed, sample and position alone. So a
-token does not depend on the batch it is drawn in, and a step that failed draws the same ones again.
-"""
+"""What a request asks for, with vLLM's names. Checks values; how a token is drawn from them is `draw`'s."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-import torch
-
 from pagedviz.engine.keywords import checked
 from pagedviz.errors import RequestError
+from pagedviz.values import flag, listed, real, whole, wholes
 
 GREEDY_BELOW = 1e-5
 """As in vLLM: logits divided by less would overflow, and are as good as greedy."""
+
+WHOLE = (
+    ("n", 1, False),
+    ("max_tokens", 1, True),
+    ("top_k", -1, False),
+    ("seed", 0, True),
+    ("logprobs", 0, True),
+    ("best_of", 1, True),
+    ("beam_width", 1, True),
+    ("priority", None, False),
+)
+"""Parameters that are whole numbers: the name, the least valid value, whether None is valid too."""
+
+REAL = (
+    ("temperature", 0.0, math.inf, False),
+    ("top_p", 0.0, 1.0, True),
+    ("min_p", 0.0, 1.0, False),
+    ("repetition_penalty", 0.0, math.inf, True),
+    ("length_penalty", -10.0, 10.0, False),
+)
+"""Parameters that are real numbers: the name, the valid range, whether its lower end is outside."""
 
 
 @checked(RequestError)
@@ -76,35 +91,33 @@ class SamplingParams:
     cache_salt: str = ""
 
     def __post_init__(self) -> None:
-        _check_int("n", self.n, 1)
-        _check_int("max_tokens", self.max_tokens, 1, none=True)
-        _check_int("top_k", self.top_k, -1)
-        _check_int("seed", self.seed, 0, none=True)
-        _check_int("logprobs", self.logprobs, 0, none=True)
-        _check_float("temperature", self.temperature, 0.0, math.inf)
-        _check_float("top_p", self.top_p, 0.0, 1.0, above=True)
-        _check_float("min_p", self.min_p, 0.0, 1.0)
-        _check_float("repetition_penalty", self.repetition_penalty, 0.0, math.inf, above=True)
-        stop = (self.stop,) if isinstance(self.stop, str) else _tuple("stop", self.stop)
+        self._make_plain()
+        stop = (self.stop,) if isinstance(self.stop, str) else listed(self.stop or ())
+        if stop is None:
+            raise RequestError(f"stop={self.stop!r}: must be a list")
         if not all(isinstance(text, str) and text for text in stop):
             raise RequestError(f"stop={self.stop!r}: must be strings that are not empty")
-        ids = _tuple("stop_token_ids", self.stop_token_ids)
-        for token in ids:
-            _check_int("stop_token_ids", token, 0)
+        object.__setattr__(self, "stop", tuple(stop))
         self._check_search()
-        object.__setattr__(self, "stop", stop)
-        object.__setattr__(self, "stop_token_ids", ids)
+
+    def _make_plain(self) -> None:
+        """Every number becomes Python's own: nothing after this meets numpy's or torch's."""
+        made: dict[str, Any] = {}
+        for name, least, none in WHOLE:
+            made[name] = whole(name, getattr(self, name), least, none=none, error=RequestError)
+        for name, low, high, above in REAL:
+            made[name] = real(name, getattr(self, name), low, high, above=above, error=RequestError)
+        made["ignore_eos"] = flag("ignore_eos", self.ignore_eos, error=RequestError)
+        ids = () if self.stop_token_ids is None else self.stop_token_ids
+        made["stop_token_ids"] = wholes("stop_token_ids", ids, 0, error=RequestError)
+        for name, value in made.items():
+            object.__setattr__(self, name, value)
 
     def _check_search(self) -> None:
         """What concerns several sequences of one request, and what happens to them."""
-        _check_int("best_of", self.best_of, 1, none=True)
-        _check_int("beam_width", self.beam_width, 1, none=True)
         for name, width in (("best_of", self.best_of), ("beam_width", self.beam_width)):
             if width is not None and width < self.n:
                 raise RequestError(f"{name}={width} is less than n={self.n}: the best n of them are given")
-        _check_float("length_penalty", self.length_penalty, -10.0, 10.0)
-        if isinstance(self.priority, bool) or not isinstance(self.priority, int):
-            raise RequestError(f"priority={self.priority!r}: must be a whole number")
         if not isinstance(self.cache_salt, str):
             raise RequestError(f"cache_salt={self.cache_salt!r}: must be a string")
         if self.preemption not in (None, "swap", "recompute", "auto"):
@@ -149,67 +162,6 @@ class SamplingParams:
         return self.temperature < GREEDY_BELOW or self.beam_width is not None
 
 
-def _check_int(name: str, value: Any, least: int, *, none: bool = False) -> None:
-    if none and value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise RequestError(f"{name}={value!r}: must be a whole number, {least} or more{' (or None)' * none}")
-
-
 def _differing(options: Mapping[str, tuple[Any, Any]]) -> str:
     """Which options, name -> (value, default), are not left alone."""
     return ", ".join(f"{name}={value!r}" for name, (value, plain) in options.items() if value != plain)
-
-
-def _tuple(name: str, values: Any) -> tuple[Any, ...]:
-    if values is not None and (isinstance(values, (str, bytes)) or not isinstance(values, Iterable)):
-        raise RequestError(f"{name}={values!r}: must be a list")
-    return tuple(values or ())
-
-
-def _check_float(name: str, value: Any, low: float, high: float, *, above: bool = False) -> None:
-    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or not low <= value <= high or (above and value == low):
-        least = f"above {low:g}" if above else f"{low:g} or more"
-        most = "" if high == math.inf else f", at most {high:g}"
-        raise RequestError(f"{name}={value!r}: must be a number, {least}{most}")
-
-
-def uniform(seed: int, sample: int, position: int) -> float:
-    """The number in [0, 1) that decides a token; the same for the same arguments, always (Philox 4x64)."""
-    key = np.array([seed % 2**64, sample], dtype=np.uint64)
-    bits = np.random.Philox(key=key, counter=[position, 0, 0, 0]).random_raw(1)
-    return float(bits[0] >> np.uint64(11)) * 2.0**-53
-
-
-def penalize(logits: torch.Tensor, tokens: Sequence[int], penalty: float) -> torch.Tensor:
-    """Make ``tokens`` less likely (penalty above 1); ``logits`` (vocab_size,) float32. Keskar et al., CTRL."""
-    ids = torch.tensor(sorted(set(tokens)), device=logits.device)
-    chosen = logits[ids]
-    return logits.index_copy(0, ids, torch.where(chosen > 0, chosen / penalty, chosen * penalty))
-
-
-def distribution(logits: torch.Tensor, params: SamplingParams) -> torch.Tensor:
-    """Probabilities (vocab_size,) float32 after temperature, top-k, top-p and min-p; at least one is not 0."""
-    logits = logits / params.temperature
-    if 0 < params.top_k < len(logits):
-        least = logits.topk(params.top_k).values[-1]
-        logits = logits.masked_fill(logits < least, -math.inf)
-    probabilities = logits.softmax(-1)
-    if params.top_p < 1:
-        ordered, order = probabilities.sort(descending=True)
-        # A token stays if those before it do not have enough: so the first always does.
-        surplus = (ordered.cumsum(-1) - ordered) >= params.top_p
-        probabilities = probabilities.index_fill(0, order[surplus], 0.0)
-    if params.min_p > 0:
-        least = params.min_p * probabilities.max()
-        probabilities = probabilities.masked_fill(probabilities < least, 0.0)
-    return probabilities
-
-
-def draw(probabilities: torch.Tensor, number: float) -> int:
-    """The token at ``number`` (in [0, 1)) of the way through the probabilities, which need not add up to 1."""
-    steps = probabilities.double().cumsum(-1)
-    index = int(torch.searchsorted(steps, number * steps[-1].item(), right=True))
-    # Rounding can lead past the last token that has a probability.
-    return min(index, int(probabilities.nonzero()[-1]))

@@ -15,7 +15,7 @@ from pagedviz.engine.detokenize import TextState, advance
 from pagedviz.engine.outputs import Logprob
 from pagedviz.engine.request import Request, Sequence
 from pagedviz.engine.sampling.beam_request import BeamDraw, draw_beams
-from pagedviz.engine.sampling.params import distribution, draw, penalize, uniform
+from pagedviz.engine.sampling.draw import distribution, draw, penalize, uniform
 from pagedviz.engine.schedule.scheduler import Scheduled
 
 

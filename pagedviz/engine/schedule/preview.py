@@ -18,9 +18,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pagedviz.engine.batch import order
 from pagedviz.engine.config import EngineConfig
-from pagedviz.engine.schedule.scheduler import Admission, Preemption, Scheduled, Scheduler, StepPlan
+from pagedviz.engine.schedule.scheduler import Admission, Preemption, Scheduled, Scheduler, StepPlan, order
 from pagedviz.errors import PolicyError
 from pagedviz.memory import BlockManager, CachedBlock
 from pagedviz.memory.placement import make_placement

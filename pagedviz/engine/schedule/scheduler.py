@@ -42,6 +42,11 @@ class Scheduled:
         return self.count == 1 and self.start >= self.sequence.num_prompt
 
 
+def order(scheduled: Iterable[Scheduled]) -> list[Scheduled]:
+    """Sequences with one token to compute first, as the kernels want them; otherwise in the plan's order."""
+    return sorted(scheduled, key=lambda item: item.count > 1)
+
+
 @dataclass(frozen=True)
 class Preemption:
     """A running request gives its blocks back, by ``mode``, for a reason that a person can read."""
