@@ -28,7 +28,7 @@ test: $(READY)  ## Run every test, in the browser too
 lab: $(READY)  ## Open JupyterLab on the first notebook
 	$(BIN)/jupyter lab notebooks/01_watch_paged_attention.ipynb
 
-bundle: $(READY)  ## Minify the dashboard's JavaScript and CSS; after every change to pagedviz/widgets/static
+bundle: $(READY)  ## Minify the dashboard's JavaScript and CSS; after every change to pagedviz/browser
 	$(BIN)/python scripts/bundle.py
 
 check: $(READY)  ## Lint and types

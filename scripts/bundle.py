@@ -1,13 +1,13 @@
 #!/usr/bin/env python
-"""Write the minified dashboard to ``pagedviz/widgets/dist``; see ``pagedviz/widgets/bundle.py``."""
+"""Write the minified dashboard to ``pagedviz/browser/dist``; see ``pagedviz/browser/bundle.py``."""
 
 import minify  # tdewolff-minify
 
-from pagedviz.widgets.bundle import DIST, STATIC, link, stamp
+from pagedviz.browser.bundle import DIST, script_source, stamp, style_source
 
 SOURCES = {
-    "dashboard.js": ("application/javascript", link()),
-    "dashboard.css": ("text/css", (STATIC / "dashboard.css").read_text(encoding="utf-8")),
+    "dashboard.js": ("application/javascript", script_source()),
+    "dashboard.css": ("text/css", style_source()),
 }
 
 DIST.mkdir(exist_ok=True)

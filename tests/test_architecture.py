@@ -24,7 +24,8 @@ MAY_IMPORT = {
     "figures": {"errors", "events", "trace", "values"},
     "lab": {"_version", "errors", "events", "memory", "trace", "values"},
     "session": {"engine", "errors", "events", "trace", "values"},
-    "widgets": {"errors", "events", "figures", "trace", "values"},
+    "browser": {"trace"},
+    "widgets": {"browser", "errors", "events", "figures", "trace", "values"},
     "bench": {"attention", "engine", "errors", "memory", "trace", "values"},
     "__init__": {
         "_version",
@@ -43,7 +44,7 @@ EXCEPTIONS = {
     ("engine/audit.py", "trace"): "the audit proves events against tables, so it needs what events mean",
     ("engine/engine.py", "trace"): "a snapshot of the engine is a state",
     ("engine/facts.py", "trace"): "what events count is counted once, by the reducer",
-    ("trace/trace.py", "widgets"): "`to_html` asks for the page when called; that needs no anywidget",
+    ("trace/trace.py", "browser"): "`to_html` asks for the page when called",
 }
 
 WITHOUT_TORCH = sorted(
@@ -55,6 +56,7 @@ WITHOUT_TORCH = sorted(
         "memory",
         "trace",
         "figures",
+        "browser",
         "lab",
         "session",
         "widgets",

@@ -33,8 +33,8 @@ def test_the_wheel_has_two_packages_and_none_called_kernels(shipped):
 def test_the_wheel_has_what_the_browser_and_the_figures_need(shipped):
     static = {
         path.relative_to(ROOT).as_posix()
-        for path in (ROOT / "pagedviz" / "widgets" / "static").rglob("*")
-        if path.suffix in {".js", ".css", ".html"}
+        for path in (ROOT / "pagedviz" / "browser").rglob("*")
+        if path.suffix in {".js", ".json", ".css", ".html"}
     }
     assert static
     assert {*static, "pagedviz/figures/theme.json"} <= set(shipped)

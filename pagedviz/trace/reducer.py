@@ -1,4 +1,4 @@
-"""What events mean: ``apply`` folds one event into a state. JavaScript twin: ``widgets/static/state.js``.
+"""What events mean: ``apply`` folds one event into a state. JavaScript twin: ``browser/run/rules.js``.
 
 The only place in Python that knows; figures, audit and time travel all stand on it. The rules are in
 ``trace/rules``, one a kind. They change the state in place, because a copy per event would cost more than the

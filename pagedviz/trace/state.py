@@ -1,6 +1,6 @@
 """What memory looks like at one moment: requests, sequences, block tables, blocks. Data and questions only.
 
-How events change it is decided in ``trace/reducer``; the JavaScript twin is ``widgets/static/state.js``.
+How events change it is decided in ``trace/reducer``; the JavaScript twin is ``browser/run/state.js``.
 The parts hold no references to each other, so the garbage collector need not look at them (``gc=False``).
 """
 

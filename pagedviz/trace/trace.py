@@ -123,7 +123,7 @@ class Trace:
         Raises:
             TraceFileError: the file cannot be written.
         """
-        from pagedviz.widgets.page import page
+        from pagedviz.browser.page import page
 
         file.write(path, page(self.to_bytes(), self.info.model, self.damage), "page")
 

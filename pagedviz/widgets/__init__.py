@@ -1,6 +1,6 @@
 """The views: a run, live or saved, inside a notebook.
 
-The widgets are made when one is first asked for (PEP 562): ``page`` needs no anywidget.
+The widgets are made when one is first asked for (PEP 562), because anywidget is dear to import.
 """
 
 from __future__ import annotations

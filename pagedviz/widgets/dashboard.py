@@ -1,6 +1,6 @@
 """The dashboard as a Jupyter widget: carries messages between a ``Stream`` and the browser, and no more.
 
-What is drawn is decided in ``static/``; when messages leave, in ``stream``; how a run goes on, in the
+What is drawn is decided in ``browser/``; when messages leave, in ``stream``; how a run goes on, in the
 session. Its only synced state is the script and the style sheet: whatever changes travels as messages, which
 are neither kept in the notebook nor sent again to each view.
 """
@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 import anywidget
 import traitlets
 
+from pagedviz.browser.bundle import bundle, stylesheet
 from pagedviz.errors import ConfigError
 from pagedviz.trace import Trace
-from pagedviz.widgets.bundle import bundle, stylesheet
 from pagedviz.widgets.feed import Feed, SavedFeed
 from pagedviz.widgets.kernels import let_clicks_in
 from pagedviz.widgets.saved_view import SavedView, kept
@@ -33,7 +33,7 @@ PANELS = (
     "events",
     "table",
 )
-"""The panels of a dashboard, by the names that ``static/dashboard.js`` has for them."""
+"""The panels of a dashboard, by the names that ``browser/dashboard.js`` has for them."""
 
 
 class Dashboard(anywidget.AnyWidget):  # type: ignore[misc]  # traitlets has no types

@@ -1,4 +1,4 @@
-"""One panel of the dashboard, as a widget of its own. What a panel shows is decided in ``static/``.
+"""One panel of the dashboard, as a widget of its own. What a panel shows is decided in ``browser/``.
 
 pv.BlockMap(session)
 """

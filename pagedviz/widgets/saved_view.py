@@ -1,6 +1,6 @@
 """What a saved notebook keeps of a dashboard: a picture of memory at the step last looked at, and a line of text.
 
-It is an output of its own behind the live view, whose style sheet hides it (`static/dashboard.css`): so it can be
+It is an output of its own behind the live view, whose style sheet hides it (`browser/dashboard.css`): so it can be
 replaced while nobody's view is touched. It decides when: as soon as the run, or a person who moves through it, has
 stood still for a moment. It knows of Jupyter how outputs are shown and replaced, and nothing of what is drawn.
 """

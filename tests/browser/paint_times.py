@@ -20,8 +20,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
+from pagedviz.browser.bundle import bundle, stylesheet
 from pagedviz.events.codec import KINDS
-from pagedviz.widgets.bundle import bundle, stylesheet
 
 # ruff: noqa: E501, T201 - JavaScript in a script
 PAGE = """<!doctype html><meta charset=utf-8><style>:root{color-scheme:SCHEME}body{margin:0;width:620px}CSS</style><div id=here></div>

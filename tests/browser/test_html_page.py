@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from pagedviz.browser.page import page as page_of
 from pagedviz.events import Batch, BlockFreed
 from pagedviz.events.codec import encode_batch
 from pagedviz.trace import Trace
-from pagedviz.widgets.page import page as page_of
 
 FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 DROP = """([name, data, type]) => {

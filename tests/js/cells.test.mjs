@@ -3,11 +3,11 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 
-const load = (name) => import(join(process.env.PAGEDVIZ_STATIC, name));
-const { CellPainter, MODES } = await load("cells.js");
-const { layoutOf, viewOf } = await load("layout.js");
-const { ticksOf } = await load("timeline.js");
-const { Run } = await load("run.js");
+const load = (name) => import(join(process.env.PAGEDVIZ_BROWSER, name));
+const { CellPainter, MODES } = await load("panels/block_map/cells.js");
+const { layoutOf, viewOf } = await load("panels/block_map/layout.js");
+const { ticksOf } = await load("panels/timeline/panel.js");
+const { Run } = await load("run/run.js");
 
 const palette = { ground: [255, 255, 255], text: [0, 0, 0], soft: [90, 90, 90], line: [200, 200, 200], cell: [240, 240, 240] };
 const createImage = (width, height) => ({ width, height, data: new Uint8ClampedArray(width * height * 4) });

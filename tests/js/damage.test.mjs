@@ -4,10 +4,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 
-const load = (name) => import(join(process.env.PAGEDVIZ_STATIC, name));
-const { TraceError } = await load("codec.js");
-const { Run } = await load("run.js");
-const { stateToJSON } = await load("state.js");
+const load = (name) => import(join(process.env.PAGEDVIZ_BROWSER, name));
+const { TraceError } = await load("run/codec.js");
+const { Run } = await load("run/run.js");
+const { stateToJSON } = await load("run/state.js");
 
 const cases = readFileSync(join(process.env.PAGEDVIZ_CASES, "cases.jsonl"), "utf8").trimEnd().split("\n").map((line) => JSON.parse(line));
 

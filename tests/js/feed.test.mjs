@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { mock, test } from "node:test";
 
-const { Feed } = await import(join(process.env.PAGEDVIZ_STATIC, "feed.js"));
+const { Feed } = await import(join(process.env.PAGEDVIZ_BROWSER, "live/feed.js"));
 const lines = readFileSync(join(process.env.PAGEDVIZ_CASES, "run.pvtrace"), "utf8").trimEnd().split("\n");
 const view = (text) => new DataView(new TextEncoder().encode(text).buffer);
 const endOf = (line) => JSON.parse(line).seq + JSON.parse(line).events.length;

@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { join } from "node:path";
 
-const load = (name) => import(join(process.env.PAGEDVIZ_STATIC, name));
-const { describe } = await load("describe.js");
-const { matcherOf } = await load("kinds.js");
+const load = (name) => import(join(process.env.PAGEDVIZ_BROWSER, name));
+const { describe } = await load("words/describe.js");
+const { matcherOf } = await load("words/kinds.js");
 
 const where = { step: 3, block_size: 16 };
 const events = {

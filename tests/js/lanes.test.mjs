@@ -4,9 +4,9 @@ import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 
-const load = (name) => import(join(process.env.PAGEDVIZ_STATIC, name));
-const { piecesOf } = await load("lanes.js");
-const { Run } = await load("run.js");
+const load = (name) => import(join(process.env.PAGEDVIZ_BROWSER, name));
+const { piecesOf } = await load("run/lanes.js");
+const { Run } = await load("run/run.js");
 const folder = process.env.PAGEDVIZ_CASES;
 
 for (const file of readdirSync(folder).filter((name) => name.endsWith(".pvtrace"))) {

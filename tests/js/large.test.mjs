@@ -3,11 +3,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { join } from "node:path";
 
-const load = (name) => import(join(process.env.PAGEDVIZ_STATIC, name));
-const { explain } = await load("explain.js");
-const { Prefixes, treesOf } = await load("prefixes.js");
-const { Run } = await load("run.js");
-const { stateFrom } = await load("state.js");
+const load = (name) => import(join(process.env.PAGEDVIZ_BROWSER, name));
+const { explain } = await load("panels/explain/panel.js");
+const { Prefixes, treesOf } = await load("run/prefixes.js");
+const { Run } = await load("run/run.js");
+const { stateFrom } = await load("run/state.js");
 
 const MANY = 60000;
 const block = (hash, holders = []) => ({ group: 0, holders, born: 0, copied_from: -1, hash, cached: holders.length ? -1 : 0, moved_from: -1 });

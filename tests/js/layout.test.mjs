@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
 
-const { blockUnder, layoutOf, movedTo, revealing, viewOf, zoomed } = await import(join(process.env.PAGEDVIZ_STATIC, "layout.js"));
+const { blockUnder, layoutOf, movedTo, revealing, viewOf, zoomed } = await import(join(process.env.PAGEDVIZ_BROWSER, "panels/block_map/layout.js"));
 
 const WHOLE = { zoom: 1, x: 0, y: 0 };
 const COUNTS = [1, 8, 9, 31, 64, 256, 4096, 65537, 131072, 1000000];

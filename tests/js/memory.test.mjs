@@ -4,16 +4,16 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 
-const load = (name) => import(join(process.env.PAGEDVIZ_STATIC, name));
-const { CellPainter, MODES } = await load("cells.js");
-const { layoutOf, viewOf } = await load("layout.js");
-const { describe, describeBlock, describeEviction } = await load("describe.js");
-const { piecesOf } = await load("lanes.js");
-const { describeRequest } = await load("requests.js");
-const { Run } = await load("run.js");
-const { memoryOf } = await load("state.js");
-const { linksOf } = await load("store.js");
-const { THEME } = await load("theme.js");
+const load = (name) => import(join(process.env.PAGEDVIZ_BROWSER, name));
+const { CellPainter, MODES } = await load("panels/block_map/cells.js");
+const { layoutOf, viewOf } = await load("panels/block_map/layout.js");
+const { describe, describeBlock, describeEviction } = await load("words/describe.js");
+const { piecesOf } = await load("run/lanes.js");
+const { describeRequest } = await load("panels/requests/panel.js");
+const { Run } = await load("run/run.js");
+const { memoryOf } = await load("run/state.js");
+const { linksOf } = await load("live/store.js");
+const { THEME } = await load("words/theme.js");
 
 const bytes = readFileSync(join(process.env.PAGEDVIZ_CASES, "memory.pvtrace"));
 const run = new Run();

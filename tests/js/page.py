@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from pagedviz.widgets.bundle import bundle, stylesheet
+from pagedviz.browser.bundle import bundle, stylesheet
 
 _SCRIPT = Path(__file__).with_name("harness.js").read_text(encoding="utf-8")
 

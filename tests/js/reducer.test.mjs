@@ -4,10 +4,10 @@ import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 
-const load = (name) => import(join(process.env.PAGEDVIZ_STATIC, name));
-const { Decoder } = await load("codec.js");
-const { Run } = await load("run.js");
-const { memoryOf, stateToJSON } = await load("state.js");
+const load = (name) => import(join(process.env.PAGEDVIZ_BROWSER, name));
+const { Decoder } = await load("run/codec.js");
+const { Run } = await load("run/run.js");
+const { memoryOf, stateToJSON } = await load("run/state.js");
 
 const folder = process.env.PAGEDVIZ_CASES;
 

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 import pagedviz
+from pagedviz.browser.bundle import bundle
 from pagedviz.errors import TraceFormatError
 from pagedviz.events import KINDS, Batch
 from pagedviz.events.codec import (
@@ -28,7 +29,6 @@ from pagedviz.trace import Trace
 from pagedviz.trace.analysis.lanes import ACTIVITIES, request_stretches
 from pagedviz.trace.reducer import apply_batch
 from pagedviz.trace.state import State
-from pagedviz.widgets.bundle import bundle
 
 from . import damage
 from . import streams as plain
@@ -44,7 +44,7 @@ pytestmark = pytest.mark.skipif(NODE is None, reason="node is not installed")
 
 def run_node(*tests: str, **environment: Path) -> None:
     paths = {
-        "PAGEDVIZ_STATIC": Path(pagedviz.__file__).parent / "widgets" / "static",
+        "PAGEDVIZ_BROWSER": Path(pagedviz.__file__).parent / "browser",
         "PATH": Path(NODE).parent,
         **environment,
     }

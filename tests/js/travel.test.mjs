@@ -4,11 +4,11 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 
-const load = (name) => import(join(process.env.PAGEDVIZ_STATIC, name));
-const { Keyframes } = await load("keyframes.js");
-const { Run } = await load("run.js");
-const { copyState, isOver, stateToJSON } = await load("state.js");
-const { Store } = await load("store.js");
+const load = (name) => import(join(process.env.PAGEDVIZ_BROWSER, name));
+const { Keyframes } = await load("run/keyframes.js");
+const { Run } = await load("run/run.js");
+const { copyState, isOver, stateToJSON } = await load("run/state.js");
+const { Store } = await load("live/store.js");
 
 const bytes = readFileSync(join(process.env.PAGEDVIZ_CASES, "memory.pvtrace"));
 const lines = bytes.toString().trimEnd().split("\n");

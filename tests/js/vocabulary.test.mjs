@@ -3,13 +3,13 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 
-const load = (name) => import(join(process.env.PAGEDVIZ_STATIC, name));
-const { describe, describeBlock, describeToken } = await load("describe.js");
-const { explain } = await load("explain.js");
-const { describeRequest } = await load("requests.js");
-const { Run } = await load("run.js");
-const { THEME } = await load("theme.js");
-const vocabulary = await load("vocabulary.js");
+const load = (name) => import(join(process.env.PAGEDVIZ_BROWSER, name));
+const { describe, describeBlock, describeToken } = await load("words/describe.js");
+const { explain } = await load("panels/explain/panel.js");
+const { describeRequest } = await load("panels/requests/panel.js");
+const { Run } = await load("run/run.js");
+const { THEME } = await load("words/theme.js");
+const vocabulary = await load("words/vocabulary.js");
 const { isOs, say, speak } = vocabulary;
 
 const run = new Run();

@@ -3,12 +3,12 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 
-const load = (name) => import(join(process.env.PAGEDVIZ_STATIC, name));
-const { describe, describeBlock, describeToken, letterOf, tokenText, visible } = await load("describe.js");
-const { Run } = await load("run.js");
-const { linksOf } = await load("store.js");
-const { Decoder, TraceError, named, shapesOf } = await load("codec.js");
-const { THEME } = await load("theme.js");
+const load = (name) => import(join(process.env.PAGEDVIZ_BROWSER, name));
+const { describe, describeBlock, describeToken, letterOf, tokenText, visible } = await load("words/describe.js");
+const { Run } = await load("run/run.js");
+const { linksOf } = await load("live/store.js");
+const { Decoder, TraceError, named, shapesOf } = await load("run/codec.js");
+const { THEME } = await load("words/theme.js");
 
 const bytes = readFileSync(join(process.env.PAGEDVIZ_CASES, "run.pvtrace"));
 const run = new Run();

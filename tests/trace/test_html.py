@@ -12,10 +12,10 @@ from html.parser import HTMLParser
 import msgspec
 import pytest
 
+from pagedviz.browser.bundle import HOME, bundle, stylesheet
+from pagedviz.browser.page import page
 from pagedviz.errors import TraceFileError
 from pagedviz.trace import Trace
-from pagedviz.widgets.bundle import STATIC, bundle, stylesheet
-from pagedviz.widgets.page import page
 
 LIMIT = 150_000
 
@@ -118,9 +118,9 @@ def test_nothing_in_the_page_is_fetched(trace, tmp_path):
 
 
 def test_no_script_can_end_its_element_early():
-    for text in (bundle(), (STATIC / "page.js").read_text(encoding="utf-8")):
+    for text in (bundle(), (HOME / "html" / "page.js").read_text(encoding="utf-8")):
         assert not re.search(r"</script|<!--", text, re.IGNORECASE)
-    assert "</style" not in stylesheet() + (STATIC / "page.css").read_text(encoding="utf-8")
+    assert "</style" not in stylesheet() + (HOME / "html" / "page.css").read_text(encoding="utf-8")
 
 
 NASTY = [

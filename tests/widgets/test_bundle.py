@@ -1,14 +1,12 @@
-"""The linker, and what it promises about the bundle."""
+"""What is promised about the text that hosts take."""
 
 from __future__ import annotations
 
 import re
 
-import pytest
+from pagedviz.browser.bundle import DIST, HOME, bundle, script_source, stamp, style_source, stylesheet
 
-from pagedviz.widgets.bundle import DIST, STATIC, bundle, link, stamp, stylesheet
-
-LIMIT = 130_000
+LIMIT = 132_000
 """So that the page with it stays below 150 kB. The 100 kB that were planned for are not kept."""
 
 
@@ -17,17 +15,16 @@ def test_bundle_and_stylesheet_are_small():
 
 
 def test_the_minified_copy_is_of_these_sources():
-    assert bundle().startswith(stamp(link())), "run `make bundle`"
-    css = (STATIC / "dashboard.css").read_text(encoding="utf-8")
-    assert stylesheet().startswith(stamp(css)), "run `make bundle`"
+    assert bundle().startswith(stamp(script_source())), "run `make bundle`"
+    assert stylesheet().startswith(stamp(style_source())), "run `make bundle`"
 
 
 def test_whoever_edits_a_module_sees_the_module(monkeypatch, tmp_path):
-    monkeypatch.setattr("pagedviz.widgets.bundle.DIST", tmp_path)
+    monkeypatch.setattr("pagedviz.browser.bundle.DIST", tmp_path)
     (tmp_path / "dashboard.js").write_text((DIST / "dashboard.js").read_text() + "of another source")
-    assert bundle.__wrapped__().startswith(stamp(link()))
+    assert bundle.__wrapped__().startswith(stamp(script_source()))
     (tmp_path / "dashboard.js").write_text(stamp("of another source"))
-    assert bundle.__wrapped__() == link()
+    assert bundle.__wrapped__() == script_source()
 
 
 def test_bundle_stands_alone():
@@ -40,33 +37,13 @@ def test_bundle_stands_alone():
 
 
 def test_every_module_is_in_it():
-    for module in set(STATIC.glob("*.js")) - {STATIC / "page.js"}:  # the page's own, which imports the bundle
-        assert f"// {module.name}\n" in link(), f"{module.name} is imported by nobody"
+    modules = {path.relative_to(HOME).as_posix() for path in HOME.rglob("*.js")}
+    aside = {"html/page.js", "dist/dashboard.js"}  # the page's own, which imports the bundle, and the bundle
+    assert modules - aside == set(re.findall(r"^// (.*\.js)$", script_source(), re.MULTILINE))
 
 
-def test_modules_come_after_those_they_import(tmp_path):
-    (tmp_path / "index.js").write_text(
-        'import { b } from "./b.js";\nimport { a } from "./a.js";\nexport default a + b;\n'
-    )
-    (tmp_path / "a.js").write_text("/** A. */\nexport const a = 1;\n")
-    (tmp_path / "b.js").write_text('import {\n  a,\n} from "./a.js";\n\nexport const b = a;\n')
-    assert link(tmp_path) == (
-        "// a.js\nconst a = 1;\n\n// b.js\nconst b = a;\n\n// index.js\nexport default a + b;\n"
-    )
-
-
-def test_names_that_clash_are_refused(tmp_path):
-    (tmp_path / "index.js").write_text('import { a } from "./a.js";\nfunction helper() {}\n')
-    (tmp_path / "a.js").write_text("const helper = 1;\nexport const a = helper;\n")
-    with pytest.raises(ValueError, match=r"index\.js and a\.js both declare helper"):
-        link(tmp_path)
-
-
-@pytest.mark.parametrize(
-    "line", ['import x from "./a.js";', 'import * as x from "./a.js";', 'import "https://x.y/z.js";']
-)
-def test_unknown_imports_are_refused(tmp_path, line):
-    (tmp_path / "index.js").write_text(line + "\n")
-    (tmp_path / "a.js").write_text("export default 1;\n")
-    with pytest.raises(ValueError, match="form that the linker does not know"):
-        link(tmp_path)
+def test_no_module_uses_what_it_does_not_import():
+    """A minifier shortens a name where it knows the declaration, and leaves one that is declared elsewhere."""
+    declared = re.findall(r"^(?:async )?(?:const|class|function\*?) (\w{3,})", script_source(), re.MULTILINE)
+    calls = set(re.findall(r"(?<![\w.$])(\w{3,})\((?![^()]*\)\{)", re.sub(r'"[^"\n]*"', "", bundle())))
+    assert calls & set(declared) == set()

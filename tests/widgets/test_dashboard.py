@@ -10,9 +10,9 @@ import pytest
 
 import pagedviz as pv
 from pagedviz import widgets
+from pagedviz.browser.bundle import HOME, bundle, stylesheet
 from pagedviz.trace import Trace
 from pagedviz.widgets import panels
-from pagedviz.widgets.bundle import STATIC, bundle, stylesheet
 from pagedviz.widgets.dashboard import PANELS, Dashboard
 
 
@@ -113,7 +113,7 @@ def test_the_widget_needs_no_torch():
 
 
 def test_the_panels_are_those_of_the_page():
-    source = (STATIC / "dashboard.js").read_text(encoding="utf-8")
+    source = (HOME / "dashboard.js").read_text(encoding="utf-8")
     there = re.search(r"const PANELS = \{(.*?)\};", source, re.DOTALL)[1]
 
     assert tuple(re.findall(r"(\w+): create", there)) == PANELS

@@ -1,7 +1,7 @@
 """What every request was doing and when: waiting, prefill, decode, swapped or recomputing.
 
 Decides what counts as which. What a request does in a step is what the step computes of it; a running request
-of which a step computes nothing goes on with what it did before. JavaScript twin: ``widgets/static/lanes.js``.
+of which a step computes nothing goes on with what it did before. JavaScript twin: ``browser/run/lanes.js``.
 """
 
 from __future__ import annotations

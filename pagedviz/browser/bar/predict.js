@@ -1,0 +1,153 @@
+/**
+ * Predict mode: the run stops before a decision, a person points at the block or sequence that they expect, and the reveal shows what was
+ * chosen, why, and what Belady would have chosen where the future is known. A live session stops itself; in a recorded one we stop.
+ */
+import { beladyChoice } from "../run/belady.js";
+import { blockName, describe, list } from "../words/describe.js";
+import { attr, h, setText, toggle } from "../kit/dom.js";
+import { BEFORE, kindName } from "../words/kinds.js";
+import { blockOf } from "../run/state.js";
+import { pickOf } from "../live/store.js";
+import { say } from "../words/vocabulary.js";
+
+const asks = {
+  BlockEvicted: "Which block goes? Click it in the map.", BlockCopied: "Which block is copied? Click it in the map.",
+  RequestPreempted: "Who has to go? Click one of its blocks or its lane.", SwappedOut: "Whose blocks move to the host? Click one.", SwappedIn: "Whose blocks come back? Click one.",
+};
+
+/** The decisions of a step, each event by field names with what its sentence needs. */
+function decisionsIn(run, step) {
+  const found = run.eventsIn(step).filter(({ event: [kind] }) => BEFORE.includes(kind)).map((entry) => run.read(entry));
+  // That what is evicted goes down follows from the eviction.
+  return found.filter(({ event: { kind, request } }) => kind !== "SwappedOut" || request).sort((a, b) => BEFORE.indexOf(a.event.kind) - BEFORE.indexOf(b.event.kind));
+}
+
+/**
+ * Whether what a person expects, in the state before, is what an event then chose: the twin of `pagedviz/session/predictions.py`. Null where an event
+ * cannot be guessed in these terms.
+ */
+function isRight(state, { tier, block, request }, { kind, ...event }) {
+  const isRequest = request === (event.request ?? state.sequences.get(event.sequence)?.request);
+  const isThere = (where, id) => tier === where && block === id;
+  switch (kind) {
+    case "BlockEvicted":
+      return request === undefined ? isThere(event.tier, event.block) : null;
+    case "BlockCopied":
+      return request === undefined ? isThere(event.tier, event.source) : isRequest;
+    case "RequestPreempted":
+      return request === undefined ? blockOf(state, block, tier)?.holders.some(([id]) => state.sequences.get(id).request === event.request) === true : isRequest;
+    default: {
+      const from = kind === "SwappedOut" ? "device" : "host";
+      return request === undefined ? event.pairs.some(([source]) => isThere(from, source)) : isRequest;
+    }
+  }
+}
+
+/** Whether a guess of what a step chooses is right; null if none of its decisions can be guessed in these terms. */
+export function verdictOn(run, step, guess) {
+  const { state } = run.stateAt(step - 1);
+  const verdicts = decisionsIn(run, step).map(({ event }) => isRight(state, guess, event)).filter((verdict) => verdict !== null);
+  return verdicts.length ? verdicts.includes(true) : null;
+}
+
+/** What Belady would have done where a policy chose `chosen`. */
+function beladyText({ block, step, needed, isWhole }, chosen) {
+  const when = (at) => (at === null ? (isWhole ? "never needed again in this run" : "not needed again for long") : `needed in step ${at}`);
+  const own = needed.get(chosen);
+  if (own === step) return say`Belady, who knows the future, could not have done better: the content of block ${chosen} is ${when(own)}.`;
+  return say`Belady, who knows the future, would have taken block ${block}: its content is ${when(step)}, that of block ${chosen} is ${when(own)}.`;
+}
+
+export function createPredict(store) {
+  const on = toggle("predict", false, (isOn) => {
+    isOwn = isOn && !isLive();
+    [asked, revealed] = [null, ""];
+    if (isLive()) store.feed.send({ cmd: "predict", on: isOn });
+    store.touch();
+  }, { class: "pv-toggle pv-mode", "data-testid": "predict" });
+  const question = h("span", { role: "status", "data-testid": "question" });
+  const answer = h("span", { class: "pv-answer" });
+  const reveal = h("button", { type: "button", class: "pv-button", "data-testid": "reveal", onclick: () => uncover() }, "Reveal");
+  const score = h("span", { class: "pv-fact", "data-testid": "score" });
+  const result = h("p", { class: "pv-result", role: "status", "data-testid": "result" });
+  const root = h("div", { class: "pv-predict" }, question, answer, reveal, score, result);
+
+  const isLive = () => store.feed.status?.live === true;
+  let isOwn = false;
+  /** The decision that is waited for: in which step, and of what kinds. @type {{step: number, kinds: string[]} | null} */
+  let asked = null;
+  /** What was asked, and what a person said, while a live run takes the step. @type {{step: number, guess: object | null, score: number[]} | null} */
+  let waiting = null;
+  let points = [0, 0];
+  let revealed = "";
+
+  /** Whether the run must stand before this step, because somebody wants to predict it. */
+  function holds(step) {
+    if (!isOwn || asked?.step === step || step > store.run.lastStep) return asked?.step === step && isOwn;
+    const kinds = [...new Set(decisionsIn(store.run, step).map(({ event }) => event.kind))];
+    if (!kinds.length) return false;
+    [asked, revealed] = [{ step, kinds }, ""];
+    store.pin(null);
+    store.touch();
+    return true;
+  }
+
+  function uncover() {
+    const { run, feed } = store;
+    const { step } = asked;
+    const guess = pickOf(run.stateAt(step - 1).state, store.pinned);
+    if (isOwn) {
+      asked = null;
+      const isHit = guess && verdictOn(run, step, guess);
+      if (isHit !== null) points = [points[0] + isHit, points[1] + 1];
+      tell(step, isHit);
+      store.go(step);
+    } else {
+      if (guess) feed.send({ cmd: "guess", ...guess });
+      waiting = { step, score: feed.status.score };
+      feed.command("step");
+    }
+    store.touch();
+  }
+
+  /** Say what was chosen. @param {boolean | null} isHit null: nothing was guessed */
+  function tell(step, isHit) {
+    const { run } = store;
+    const found = decisionsIn(run, step);
+    const parts = [isHit === null ? "" : isHit ? "Right." : "Not what you expected.", ...found.slice(0, 3).map(({ event, where }) => describe(event, where))];
+    if (found.length > 3) parts.push(`And ${found.length - 3} more.`);
+    const best = isOwn && beladyChoice(run, step);
+    if (best) parts.push(beladyText(best, found.find(({ event }) => event.kind === "BlockEvicted" && event.tier === "device").event.block));
+    revealed = parts.filter(Boolean).join(" ");
+  }
+
+  const chosen = () => {
+    const { request, tier, block } = pickOf(store.state, store.pinned) ?? {};
+    return block === undefined ? request ?? "" : say`block ${blockName(tier, block)}`;
+  };
+
+  function draw() {
+    const { status, run } = store.feed;
+    const isOn = isLive() ? status.predicting === true : isOwn;
+    attr(on, "aria-pressed", isOn);
+    attr(on, "title", say("Stop before each eviction, copy-on-write, swap and preemption, and let me say what I expect"));
+    on.hidden = isLive() && status.predicting === undefined;
+    if (isLive()) {
+      asked = status.upcoming && { ...status.upcoming, kinds: BEFORE.filter((kind) => status.upcoming.kinds.includes(kind)) };
+      if (waiting && run.lastStep >= waiting.step) {
+        // Python judges: its score has grown, or nothing was guessed.
+        const [right, total] = waiting.score;
+        tell(waiting.step, status.score[1] > total ? status.score[0] > right : null);
+        waiting = null;
+      } else if (asked && asked.step !== run.lastStep + 1) asked = null;
+    }
+    root.hidden = !isOn && !revealed;
+    setText(question, asked ? `Step ${asked.step} will cause ${list(asked.kinds.map((kind) => `a ${kindName(kind)}`.replace(/^a (?=e)/, "an ")))}. ${say(asks[asked.kinds[0]])}` : isOn ? "Run on: it stops before the next decision." : "");
+    setText(answer, asked && chosen() ? `You say: ${chosen()}` : "");
+    reveal.hidden = !asked;
+    const [right, total] = isLive() ? status.score ?? points : points;
+    setText(score, total ? `${right} of ${total} right` : "");
+    setText(result, revealed);
+  }
+  return { root, toggle: on, draw, holds };
+}

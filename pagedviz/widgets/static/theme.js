@@ -1,4 +1,0 @@
-/** The colours, labels and sentences that Python reads too. `bundle.py` puts the JSON here as a constant. */
-import data from "../../figures/theme.json" with { type: "json" };
-
-export const THEME = data;
