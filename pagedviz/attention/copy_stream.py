@@ -1,4 +1,6 @@
-"""Where copies between the tiers run: beside the kernels of the steps. Knows streams, and neither pools nor blocks.
+"""The stream on which copies between the tiers run, at the same time as the kernels of the steps.
+
+Knows streams, and neither pools nor blocks.
 
 *Main* is the stream that the kernels of the steps are launched on. A copy may touch staging memory only, never
 the pools: so nothing that main does to a pool has to wait for a copy, unless it was asked to.
@@ -15,21 +17,21 @@ Ended = Callable[[], int]
 """The host waits until a copy has ended; returns how many microseconds the copy took."""
 
 
-class Side(Protocol):
-    """Runs copies in the order in which they are launched."""
+class CopyStream(Protocol):
+    """A stream for copies alone: runs them in the order in which they are launched, while main runs kernels."""
 
     def launch(self, copy: Callable[[], object], *, before_next: bool) -> Ended:
         """Run a copy after what main was given so far.
 
         Args:
             copy: launches it; what it reads and writes must be held until somebody has waited for its end.
-            before_next: what main is given from here on waits for the copy. Otherwise it runs beside it.
+            before_next: what main is given from here on waits for the copy. Otherwise both run at the same time.
         """
         ...
 
 
-class CudaSide:
-    """A CUDA stream of its own."""
+class CudaCopyStream:
+    """On an accelerator: a CUDA stream of its own."""
 
     def __init__(self, device: torch.device) -> None:
         self._cuda: Any = torch.cuda  # its functions have no types
@@ -37,7 +39,7 @@ class CudaSide:
         self._stream = self._cuda.Stream(device)
 
     def launch(self, copy: Callable[[], object], *, before_next: bool) -> Ended:
-        """See ``Side``; the time is taken by events around the copy, and so without what it waited for."""
+        """See ``CopyStream``; the time is taken by events around the copy, and so without what it waited for."""
         began, ended = (self._cuda.Event(enable_timing=True) for _ in range(2))
         main = self._cuda.current_stream(self._device)
         self._stream.wait_stream(main)

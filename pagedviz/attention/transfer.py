@@ -15,7 +15,7 @@ from typing import Protocol
 import torch
 from pagedviz_kernels.checks import check_swap
 
-from pagedviz.attention.copy_stream import CudaSide, Side
+from pagedviz.attention.copy_stream import CopyStream, CudaCopyStream
 from pagedviz.attention.paged import KVCache
 
 Pairs = Sequence[tuple[int, int]]
@@ -57,7 +57,7 @@ class Transfer(Protocol):
 def select_transfer(kernels: ModuleType, device: KVCache, host: KVCache) -> Transfer:
     """The way between these pools: beside the kernels where there is a stream for it."""
     where = device.keys.device
-    return Staged(device, host, CudaSide(where)) if where.type == "cuda" else AtOnce(kernels, device, host)
+    return Staged(device, host, CudaCopyStream(where)) if where.type == "cuda" else AtOnce(kernels, device, host)
 
 
 class AtOnce:
@@ -91,9 +91,9 @@ class Staged:
     allocators would hand it out again; what it writes on the device is used, and given back, in main's own order.
     """
 
-    def __init__(self, device: KVCache, host: KVCache, side: Side) -> None:
+    def __init__(self, device: KVCache, host: KVCache, stream: CopyStream) -> None:
         self._device, self._host = device, host
-        self._side = side
+        self._stream = stream
         self._down: list[_UnderWay] = []
         self._up: list[_UnderWay] = []
 
@@ -109,7 +109,7 @@ class Staged:
     def _out(self, crossing: Crossing, sources: torch.Tensor, targets: torch.Tensor) -> None:
         above, below = self._staging(len(sources))
         _gather(self._device, sources.to(above.device, non_blocking=True), above)
-        ended = self._side.launch(lambda: below.copy_(above, non_blocking=True), before_next=False)
+        ended = self._stream.launch(lambda: below.copy_(above, non_blocking=True), before_next=False)
 
         def land() -> None:
             on_bus = ended()
@@ -127,7 +127,7 @@ class Staged:
         on_host = _since(began)
         # What main is given after the copy waits for it, and a tensor on its way up could make the host wait too.
         index = targets.to(above.device, non_blocking=True)
-        ended = self._side.launch(lambda: above.copy_(below, non_blocking=True), before_next=True)
+        ended = self._stream.launch(lambda: above.copy_(below, non_blocking=True), before_next=True)
         _scatter(above, self._device, index)
 
         def land() -> None:

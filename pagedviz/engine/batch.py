@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from pagedviz.attention import GroupTables, PagedBatch
-from pagedviz.engine.schedule.scheduler import Scheduled
+from pagedviz.engine.schedule.plan import Scheduled
 from pagedviz.events.codec import LayerGroup
 from pagedviz.memory import BlockManager
 

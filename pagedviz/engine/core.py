@@ -22,9 +22,10 @@ from pagedviz.engine.request import Request
 from pagedviz.engine.runner import Runner
 from pagedviz.engine.sampling.beam_request import BeamCommit, BeamDraw
 from pagedviz.engine.sampling.sampler import Draw, Sampler
-from pagedviz.engine.schedule.admission import Residency
+from pagedviz.engine.schedule.admission import Admitter
 from pagedviz.engine.schedule.costs import CostModel
-from pagedviz.engine.schedule.scheduler import Scheduled, Scheduler, StepPlan, order
+from pagedviz.engine.schedule.plan import Scheduled, StepPlan, order
+from pagedviz.engine.schedule.scheduler import Scheduler
 from pagedviz.events import (
     AnyEvent,
     EventBus,
@@ -69,7 +70,7 @@ class EngineCore:
         self.counters = Counters()
         self.scheduler = Scheduler(config, self.manager, self.costs, runner.cache.bytes_per_block)
         swapper = Swapper(self.manager, runner.move, config.placement, self._emit_copy)
-        self._residency = Residency(self.manager, swapper, self.scheduler, self.counters, self._emit)
+        self._admitter = Admitter(self.manager, swapper, self.scheduler, self.counters, self._emit)
         self.requests: dict[str, Request] = {}
         self.touched: dict[str, Request] = {}
         """Requests that got a token, until somebody takes them out: an exception on the way loses none."""
@@ -154,7 +155,7 @@ class EngineCore:
             self.manager.set_step(self.steps + 1)
             try:
                 try:
-                    self._residency.prepare(plan)
+                    self._admitter.prepare(plan)
                 finally:
                     for admission in plan.admitted:
                         self._fork(admission.request)  # when all of its prompt was found

@@ -121,23 +121,23 @@ class CacheReplay:
 
     def _begin(self, sequence: int, prefix: Prefix, start: int, count: int) -> None:
         """What was found becomes the sequence's, and there is room for the first chunk."""
-        trial = self.manager.trial()
-        trial.hit(prefix)
-        trial.write(sequence, start, count, prefix.found)
+        dry_run = self.manager.dry_run()
+        dry_run.hit(prefix)
+        dry_run.write(sequence, start, count, prefix.found)
         self._swapper.pin(prefix.names[: prefix.found])
         try:
             self.manager.attach(sequence, prefix, prefix.on_device)
-            self._swapper.make_room(trial.num_taken)
+            self._swapper.make_room(dry_run.num_taken)
             if prefix.found > prefix.on_device:
                 self._swapper.promote("", sequence, prefix)
         finally:
             self._swapper.unpin()
 
     def _make_room(self, sequences: list[int], start: int, count: int) -> None:
-        trial = self.manager.trial()
+        dry_run = self.manager.dry_run()
         for sequence in sequences:
-            trial.write(sequence, start, count)
-        self._swapper.make_room(trial.num_taken)
+            dry_run.write(sequence, start, count)
+        self._swapper.make_room(dry_run.num_taken)
 
     def _decode(self, samples: dict[int, tuple[int, ...]], request: TokenRequest) -> None:
         """All samples generate, and end. Steps that stay inside a block are taken together."""

@@ -79,10 +79,10 @@ class LongRun:
         while len(self._running) < self._most:
             self._admit()
         scheduled = [(r.sequence, r.computed, len(r.tokens) - r.computed) for r in self._running]
-        trial = manager.trial()
+        dry_run = manager.dry_run()
         for sequence, start, count in scheduled:
-            trial.write(sequence, start, count)
-        self._swapper.make_room(trial.num_taken)
+            dry_run.write(sequence, start, count)
+        self._swapper.make_room(dry_run.num_taken)
         emit(StepStarted(tuple(scheduled)))
         manager.begin()
         for sequence, start, count in scheduled:

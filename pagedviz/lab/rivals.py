@@ -127,7 +127,7 @@ class Paged:
     @property
     def num_free(self) -> int:
         """Slots in free blocks."""
-        return self.manager.trial().num_free * self._size
+        return self.manager.dry_run().num_free * self._size
 
     def _blocks(self, count: int) -> int:
         return -(-count // self._size)
@@ -137,9 +137,9 @@ class Paged:
         before = self._written.get(key, 0)
         if self._blocks(count) <= self._blocks(before):
             return True
-        trial = self.manager.trial()
-        trial.write(key, before, count - before)
-        return trial.num_free >= 0
+        dry_run = self.manager.dry_run()
+        dry_run.write(key, before, count - before)
+        return dry_run.num_free >= 0
 
     def write(self, key: int, request: Request, count: int) -> Holding:  # noqa: ARG002 - it looks at no length
         """Take the blocks that are missing, as the engine does."""

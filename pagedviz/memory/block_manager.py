@@ -1,6 +1,6 @@
 """Who owns which block: block tables, sharing, copy-on-write, prefix hits. Emits what happens to table entries.
 
-It decides ownership only. Whether a step fits is asked with a ``Trial``; who runs is decided in
+It decides ownership only. Whether a step fits is asked with a ``DryRun``; who runs is decided in
 ``engine/scheduler``; where a position lies in memory in ``engine/batch``; what moves between the tiers in
 ``swapping``; tensors are copied by the caller.
 
@@ -25,10 +25,10 @@ from pagedviz.events import (
     discard,
 )
 from pagedviz.memory.content import chained_hashes
+from pagedviz.memory.dry_run import DryRun
 from pagedviz.memory.eviction import CachedBlock, EvictionPolicy, make_policy
 from pagedviz.memory.prefix import Prefix, PrefixFinder
 from pagedviz.memory.tier import Tier
-from pagedviz.memory.trial import Trial
 
 BlockTable = list[int]
 Copy = tuple[int, int]
@@ -104,9 +104,9 @@ class BlockManager:
         }
         return sum(fills.values())
 
-    def trial(self) -> Trial:
+    def dry_run(self) -> DryRun:
         """A dry run from the present state."""
-        return Trial(self)
+        return DryRun(self)
 
     # -- growing: undone by rollback -------------------------------------------------------------------------
 
@@ -119,7 +119,7 @@ class BlockManager:
 
         Missing blocks are allocated; a shared block that would be written into is copied first. Returns
         the (source, target) pairs whose content the caller must copy before it writes. There must be enough
-        free blocks (``Trial`` counts them, ``swapping.make_room`` evicts for them).
+        free blocks (``DryRun`` counts them, ``swapping.make_room`` evicts for them).
         """
         size = self.block_size
         tables = self._tables.setdefault(sequence, [[] for _ in range(self.num_groups)])
@@ -279,7 +279,7 @@ class BlockManager:
         self._hashes[sequence] = list(names)
 
     def place(self, sequence: int, tables: list[BlockTable], *, swapped: bool) -> None:
-        """Set all tables of a sequence, now in the other tier; without blocks it is in neither."""
+        """Replace all tables of a sequence: they are in the other tier now. Tables without blocks are in none."""
         if not any(tables):
             return
         self._tables[sequence] = tables

@@ -70,7 +70,7 @@ class PrefixFinder:
         return self._device.find(key) is not None or self._host.find(key) is not None
 
     def _why(self, content: str) -> str:
-        """How it was lost at last; it may have been lost, and computed again, in either tier before."""
+        """When and by which policy it was evicted the last time; it may have been computed again in between."""
         missing = [key for group in range(self._num_groups) if not self._somewhere(key := (group, content))]
         losses = [lost for key in missing for tier in (self._host, self._device) if (lost := tier.lost(key))]
         return "evicted at step {} by {}".format(*max(losses)) if losses else "no such prefix"

@@ -123,7 +123,7 @@ class PrefixCache:
         ]
 
     def set_back(self, step: int) -> None:
-        """Nothing was cached or used later than in this step."""
+        """Count what was cached or used in a later step, which failed, to this one."""
         for entry in self._by_key.values():
             entry.born, entry.used = min(entry.born, step), min(entry.used, step)
 

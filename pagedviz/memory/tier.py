@@ -45,9 +45,10 @@ class Tier:
         return self.pool.num_free + self.num_idle
 
     def set_step(self, step: int) -> None:
-        """What happens from here on happens in this step.
+        """Note whatever is cached, used, evicted or lost from here on with this step's number.
 
-        Back from a step that failed: what stands of it happened in this step too.
+        A step that failed gives its number back, and the next one has it again. What it evicted and cached before
+        it failed stays so, and is counted to ``step``, the last one that did not fail.
         """
         if step < self.step:
             self._lost = {key: (min(when, step), policy) for key, (when, policy) in self._lost.items()}
@@ -76,7 +77,7 @@ class Tier:
         return self.pool.share(block)
 
     def keep(self, block: int, used: int) -> None:
-        """A named block without owners is idle, and was last used in step ``used``."""
+        """Let the cache keep a block that has a name and no owner; its last use was in step ``used``."""
         entry = self.cache.entry(block) if self.cache else None
         if entry is not None and self.cache is not None:
             self.cache.retire(entry, used)
@@ -155,10 +156,11 @@ class Tier:
     def _remember(self, keys: list[Key], policy: str) -> None:
         how = (self.step, policy)
         for key in keys:
+            self._lost.pop(key, None)  # lost again, it goes to the end
             self._lost[key] = how
-        # The oldest come first, but for content that was lost more than once.
         if len(self._lost) > 4 * self.pool.num_blocks:
-            # Many at a time: what is gone from a dict's front is walked over by whoever looks for the next one.
+            # The oldest come first. Many go at a time, as a dict is slow to find its first entry when those before
+            # it were deleted: it walks over their places.
             for key in list(islice(self._lost, self.pool.num_blocks)):
                 del self._lost[key]
 

@@ -1,4 +1,4 @@
-"""A side that runs copies in a thread of its own, and as late as can be: when somebody waits for them."""
+"""A copy stream in a thread of its own, which runs its copies as late as can be: when somebody waits for them."""
 
 import queue
 import threading
@@ -10,7 +10,7 @@ class Entry:
         self.gate, self.done, self.error = threading.Event(), threading.Event(), None
 
 
-class LateSide:
+class LateStream:
     """The durations it tells are made up: each copy has its own, so that they can be told apart."""
 
     def __init__(self):

@@ -8,7 +8,7 @@ from pagedviz.attention import BACKENDS, KVCache, select_backend
 from pagedviz.engine.batch import build_batch
 from pagedviz.engine.request import Request, Sequence
 from pagedviz.engine.sampling.params import SamplingParams
-from pagedviz.engine.schedule.scheduler import Scheduled, order
+from pagedviz.engine.schedule.plan import Scheduled, order
 from pagedviz.events.codec import LayerGroup
 from pagedviz.memory import BlockManager
 

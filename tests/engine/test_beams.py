@@ -8,7 +8,7 @@ import torch
 from driving import beams_of_transformers
 
 import pagedviz as pv
-from pagedviz.engine.schedule.scheduler import Preemption
+from pagedviz.engine.schedule.plan import Preemption
 from pagedviz.events import BlockCopied, RequestPreempted, SequenceDropped, SequenceForked
 
 MAX = 14
@@ -178,8 +178,8 @@ def test_beams_that_are_found_whole_go_on_after_a_step_that_failed(model, search
     core = engine._core
     (request,) = core.requests.values()
     assert request.leader().computed == 13
-    residency = core._residency
-    residency._preempt(Preemption(request, "recompute", "a test"))
+    admitter = core._admitter
+    admitter._preempt(Preemption(request, "recompute", "a test"))
     core._publish()
     engine.audit()
 
@@ -190,7 +190,7 @@ def test_beams_that_are_found_whole_go_on_after_a_step_that_failed(model, search
         raise Injected
 
     with monkeypatch.context() as patch:
-        patch.setattr(residency._swapper, "make_room", fails)
+        patch.setattr(admitter._swapper, "make_room", fails)
         for _ in range(2):
             with pytest.raises(Injected):
                 engine.step()
@@ -211,11 +211,11 @@ def test_beams_are_preempted_at_any_length(model, searched, run_audited, monkeyp
         raise ZeroDivisionError
 
     for mode in ("recompute", "swap"):
-        core._residency._preempt(Preemption(request, mode, "a test"))
+        core._admitter._preempt(Preemption(request, mode, "a test"))
         core._publish()
         engine.audit()
         with monkeypatch.context() as patch:
-            patch.setattr(core._residency._swapper, "make_room", fails)
+            patch.setattr(core._admitter._swapper, "make_room", fails)
             with pytest.raises(ZeroDivisionError):
                 engine.step()
         engine.audit()

@@ -6,7 +6,7 @@ from driving import GREEDY, PROMPTS, SIZE, drive, of, same
 
 import pagedviz as pv
 from pagedviz.attention import KVCache
-from pagedviz.attention.copy_stream import CudaSide
+from pagedviz.attention.copy_stream import CudaCopyStream
 from pagedviz.attention.transfer import Staged
 from pagedviz.events import SwappedIn, SwappedOut
 
@@ -32,7 +32,7 @@ def test_swapping_changes_no_token(tiny, new_tiny, reference):
     assert all(event.duration_us > 0 for event in swaps)
 
 
-class Watched(CudaSide):
+class Watched(CudaCopyStream):
     """Records when its last copy began and ended."""
 
     def launch(self, copy, *, before_next):
@@ -52,23 +52,23 @@ def timer():
 
 @pytest.fixture
 def moved():
-    """A transfer of about 256 MB, its side, both pools and (device block, host block) pairs."""
+    """A transfer of about 256 MB, its stream, both pools and (device block, host block) pairs."""
     blocks = 128
     device, host = (
         KVCache((16, blocks, 16, 8, 128), torch.float16, where) for where in (CUDA, torch.device("cpu"))
     )
     for pool in (device.keys, device.values):
         pool.normal_()
-    side = Watched(CUDA)
-    transfer = Staged(device, host, side)
+    stream = Watched(CUDA)
+    transfer = Staged(device, host, stream)
     pairs = list(zip(range(blocks), reversed(range(blocks)), strict=True))
     transfer.run("out", pairs)  # the first one allocates staging memory
     transfer.settle()
-    return transfer, side, device, host, pairs
+    return transfer, stream, device, host, pairs
 
 
 def test_a_copy_out_runs_beside_the_kernels_that_follow(moved):
-    transfer, side, device, host, pairs = moved
+    transfer, stream, device, host, pairs = moved
     matrix = torch.randn(4096, 4096, device=CUDA)
     matrix @ matrix  # warm
     torch.cuda.synchronize()
@@ -83,9 +83,9 @@ def test_a_copy_out_runs_beside_the_kernels_that_follow(moved):
     ended.record()
     transfer.settle()
     torch.cuda.synchronize()
-    assert began.elapsed_time(side.ended) > 0, "the kernels began before the copy had ended"
-    assert side.began.elapsed_time(ended) > 0, "and the copy began before they had"
-    assert crossing.duration_us >= 1000 * side.began.elapsed_time(side.ended)
+    assert began.elapsed_time(stream.ended) > 0, "the kernels began before the copy had ended"
+    assert stream.began.elapsed_time(ended) > 0, "and the copy began before they had"
+    assert crossing.duration_us >= 1000 * stream.began.elapsed_time(stream.ended)
     assert torch.equal(host.keys.flip(1), before[0])
     assert torch.equal(host.values.flip(1), before[1])
 

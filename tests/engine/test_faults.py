@@ -68,7 +68,7 @@ def call_outs(engine):
     kernels = core.runner.kernels
     policy, below = core.manager.device.cache.policy, core.manager.host.cache.policy
     return {
-        "move": (core._residency._swapper, "_move"),
+        "move": (core._admitter._swapper, "_move"),
         "take": (core.manager.device.pool, "take"),
         "copy": (core.runner, "copy"),
         "run": (core.runner, "run"),
@@ -81,9 +81,9 @@ def call_outs(engine):
         "policy remove": (policy, "remove"),
         "host policy victims": (below, "victims"),
         "host policy explain": (below, "explain"),
-        "placement": (core._residency._swapper.placement, "keeps"),
-        "victim": (core.scheduler._victims, "choose"),
-        "victim explain": (core.scheduler._victims, "explain"),
+        "placement": (core._admitter._swapper.placement, "keeps"),
+        "victim": (core.scheduler._preempting._victims, "choose"),
+        "victim explain": (core.scheduler._preempting._victims, "explain"),
     }
 
 
@@ -166,7 +166,7 @@ def test_copies_that_fail_before_they_begin_change_nothing(byte_engine, undistur
         directions.add(direction)
         return failing(direction, pairs)
 
-    monkeypatch.setattr(engine._core._residency._swapper, "_move", move)
+    monkeypatch.setattr(engine._core._admitter._swapper, "_move", move)
     found, failed = finish(engine, ids, Injected)
     assert found == undisturbed
     assert failed == failing.failures > 3

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 from driving import GREEDY, PROMPTS, SIZE, drive, of, same
-from late import LateSide
+from late import LateStream
 from msgspec.structs import replace
 
 import pagedviz as pv
@@ -28,18 +28,18 @@ class Injected(Exception):
 
 @pytest.fixture
 def late():
-    """``late(engine)``: its copies run when somebody waits for them; returns the side that they run on."""
+    """``late(engine)``: its copies run when somebody waits for them; returns the stream that they run on."""
     made = []
 
     def change(engine):
         runner = engine._core.runner
-        made.append(LateSide())
+        made.append(LateStream())
         runner._transfer = Staged(runner.cache, runner._transfer._host, made[-1])
         return made[-1]
 
     yield change
-    for side in made:
-        side.close()
+    for stream in made:
+        stream.close()
 
 
 def begin(model, **options):
@@ -64,13 +64,13 @@ def check_tokens(outputs, model, reference):
         assert same(list(output.outputs[0].token_ids), model, prompt, reference), prompt
 
 
-def watch(engine, side, monkeypatch):
+def watch(engine, stream, monkeypatch):
     """How many copies were in flight at each forward."""
     seen = []
     forward = engine.model.forward
 
     def watched(*args, **kwargs):
-        seen.append(side.in_flight)
+        seen.append(stream.in_flight)
         return forward(*args, **kwargs)
 
     monkeypatch.setattr(engine.model, "forward", watched)
@@ -94,11 +94,11 @@ def test_late_copies_change_no_token(tiny, reference, late, monkeypatch, family,
     model = tiny(family)
     blocks = 17 * (2 if family == "gemma3" else 1)
     engine, ids, batches = begin(model, num_device_blocks=blocks, prefix_caching=prefix_caching)
-    side = late(engine)
-    seen = watch(engine, side, monkeypatch)
+    stream = late(engine)
+    seen = watch(engine, stream, monkeypatch)
 
     def nothing_is_under_way(_):
-        assert side.in_flight == 0
+        assert stream.in_flight == 0
 
     outputs, _ = drive(engine, ids, call=nothing_is_under_way)
     check_tokens(outputs, model, reference)
@@ -128,13 +128,13 @@ def test_events_come_in_the_same_order_as_with_copies_at_once(model, late):
 def test_events_and_cost_model_have_the_durations_that_were_measured(model, late, monkeypatch):
     monkeypatch.setattr(transfer, "_since", lambda began: 0)  # the host's own part
     engine, ids, batches = begin(model)
-    side = late(engine)
+    stream = late(engine)
     costs = []
     monkeypatch.setattr(engine._core.costs, "saw_copy", lambda *seen: costs.append(seen))
     drive(engine, ids)
     found = swaps(batches)
     assert {type(event) for event in found} == {SwappedOut, SwappedIn}
-    assert [event.duration_us for event in found] == [entry.duration_us for entry in side.entries]
+    assert [event.duration_us for event in found] == [entry.duration_us for entry in stream.entries]
     per_block = engine._core.runner.cache.bytes_per_block
     assert [event.num_bytes for event in found] == [per_block * len(event.pairs) for event in found]
     assert costs == [(event.num_bytes, event.duration_us) for event in found]
@@ -158,13 +158,13 @@ def test_a_step_that_fails_while_copies_are_in_flight_loses_nothing(
     model, reference, late, monkeypatch, happens, after
 ):
     engine, ids, batches = begin(model)
-    side = late(engine)
-    forward, armed, failed = engine.model.forward, set(range(len(side.entries), 60)), 0
+    stream = late(engine)
+    forward, armed, failed = engine.model.forward, set(range(len(stream.entries), 60)), 0
 
     def fails(*args, **kwargs):
         result = forward(*args, **kwargs) if after else None
-        if side.in_flight and len(side.entries) in armed:
-            armed.remove(len(side.entries))
+        if stream.in_flight and len(stream.entries) in armed:
+            armed.remove(len(stream.entries))
             happens()
         return forward(*args, **kwargs) if result is None else result
 
@@ -179,7 +179,7 @@ def test_a_step_that_fails_while_copies_are_in_flight_loses_nothing(
             assert engine.stats()["steps"] == steps
             assert not of(events_of(batches[told:]), StepStarted)
             assert of(events_of(batches[told:]), SwappedOut), "what stands is told"
-        assert side.in_flight == 0
+        assert stream.in_flight == 0
         engine.audit()
     assert failed > 2
     assert all(event.duration_us for event in swaps(batches))
@@ -192,12 +192,12 @@ def test_a_copy_that_cannot_be_settled_undoes_the_step_and_is_settled_later(
 ):
     """The second time is on the way out of the step: its copies' events have no duration then."""
     engine, ids, batches = begin(model)
-    side = late(engine)
+    stream = late(engine)
     settle, failed = engine._core.runner.settle, 0
     turns = itertools.cycle([True] * times + [False])
 
     def fails():
-        if side.in_flight and failed < 4 and next(turns):
+        if stream.in_flight and failed < 4 and next(turns):
             raise Injected
         settle()
 

@@ -43,7 +43,7 @@ class Costs:
 def new_engine(model, **options):
     engine = pv.Engine(model, **{**PRESSED, **options})
     core = engine._core
-    core.costs = core.scheduler._costs = core._residency._costs = Costs()
+    core.costs = core.scheduler._preempting._costs = Costs()
     return engine
 
 

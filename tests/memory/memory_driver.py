@@ -19,9 +19,9 @@ TOKENS = st.sampled_from([0, 0, 0, 1])
 
 
 class Driver(Model):
-    """Plans as the scheduler does, and carries plans out as ``engine/residency`` and ``engine/core`` do."""
+    """Plans as ``engine/schedule`` does, and carries plans out as its ``admission`` and ``engine/core`` do."""
 
-    def plan_writes(self, data, trial, requests):
+    def plan_writes(self, data, dry_run, requests):
         """Some tokens of running sequences, as long as they fit."""
         kept = []
         for request in requests:
@@ -29,23 +29,23 @@ class Driver(Model):
                 if not sequence.left:
                     self.append(sequence, data.draw(st.lists(TOKENS, min_size=1, max_size=4)))
                 count = data.draw(st.integers(1, sequence.left))
-                attempt = trial.copy()
+                attempt = dry_run.copy()
                 attempt.write(sequence.id, sequence.computed, count)
                 if attempt.num_free >= 0:
-                    trial = attempt
+                    dry_run = attempt
                     kept.append((request, sequence, count))
-        return trial, kept
+        return dry_run, kept
 
     def append(self, sequence, tokens):
         for token in tokens:
             self.pending.append(TokenAppended(sequence.id, len(sequence.tokens), token, ""))
             sequence.tokens.append(token)
 
-    def plan_admissions(self, data, trial, requests):
+    def plan_admissions(self, data, dry_run, requests):
         """Waiting and swapped requests that fit, and what each of them computes at once."""
         admitted, writes, brought, twice = [], [], set(), False
         for request in requests:
-            attempt, own = trial.copy(), []
+            attempt, own = dry_run.copy(), []
             if request.status == "swapped":
                 prefix = None
                 attempt.swap_in(self.ids_of(request))
@@ -67,12 +67,12 @@ class Driver(Model):
             up = self.counted(request)
             twice |= bool(up & brought)
             brought |= up
-            trial = attempt
+            dry_run = attempt
             admitted.append((request, prefix))
             writes += own
-        return trial, admitted, writes, twice
+        return dry_run, admitted, writes, twice
 
-    def preempt(self, request, mode, trial):
+    def preempt(self, request, mode, dry_run):
         device_before, ids = self.manager.device.num_available, self.ids_of(request)
 
         def announce():
@@ -100,7 +100,7 @@ class Driver(Model):
             del self.requests[request.name]
 
     def prepare(self, admitted, count):
-        """As ``engine/residency``: whatever is raised in here, what came before it stands."""
+        """As ``engine/schedule/admission``: whatever is raised in here, what came before it stands."""
         begun = []
         try:
             for request, prefix in admitted:
@@ -170,38 +170,38 @@ class Driver(Model):
 
     def plan(self, data):
         """A step that preempts, or one that admits."""
-        trial = self.manager.trial()
+        dry_run = self.manager.dry_run()
         running = self.of("running")
         victims = self.some(data, running) if data.draw(st.integers(0, 3)) == 3 else []
         preempted = []
         for request in victims:
             blocks = {b for id_ in self.ids_of(request) for t in self.manager.tables(id_) for b in t}
-            if blocks and len(blocks) <= trial.num_host_free and data.draw(st.booleans()):
-                trial.swap_out(self.ids_of(request))
+            if blocks and len(blocks) <= dry_run.num_host_free and data.draw(st.booleans()):
+                dry_run.swap_out(self.ids_of(request))
                 preempted.append((request, "swap"))
             else:
-                trial.release(self.ids_of(request))
+                dry_run.release(self.ids_of(request))
                 preempted.append((request, "recompute"))
-        self.expected_host = trial.num_host_free
+        self.expected_host = dry_run.num_host_free
         others = [request for request in running if request not in victims]
-        trial, writes = self.plan_writes(data, trial, self.some(data, others))
+        dry_run, writes = self.plan_writes(data, dry_run, self.some(data, others))
         admitted, twice = [], False
         if not preempted:
             waiting = self.some(data, self.of("waiting", "swapped"))
-            trial, admitted, more, twice = self.plan_admissions(data, trial, waiting)
+            dry_run, admitted, more, twice = self.plan_admissions(data, dry_run, waiting)
             writes += more
-        self.expected = trial.num_free, twice
-        return trial, preempted, admitted, writes
+        self.expected = dry_run.num_free, twice
+        return dry_run, preempted, admitted, writes
 
     def carry_out(self, data, change=lambda: None):
         self.step_number += 1
         self.manager.set_step(self.step_number)
-        trial, preempted, admitted, writes = self.plan(data)
+        dry_run, preempted, admitted, writes = self.plan(data)
         change()
         for request, mode in preempted:
-            self.preempt(request, mode, trial)
+            self.preempt(request, mode, dry_run)
         assert self.manager.host.num_available == self.expected_host
-        self.prepare(admitted, trial.num_taken)
+        self.prepare(admitted, dry_run.num_taken)
         order = data.draw(st.permutations(writes))
         stands = len(self.pending)
         try:

@@ -91,7 +91,7 @@ class Model(RuleBasedStateMachine):
         return [sequence.id for sequence in request.sequences]
 
     def counted(self, request):
-        """The content that a return of this request brings up; what two bring up is counted twice by the trial."""
+        """The content that a return of this request brings up; the dry run counts twice what two bring up."""
         find = self.manager.device.find
         if request.status == "swapped":
             names = {

@@ -48,15 +48,15 @@ class Memory(RuleBasedStateMachine):
         return [(s, len(self.content.get(s, ())), data.draw(st.integers(1, most))) for s in [*known, *fresh]]
 
     def fitting(self, writes):
-        """The trial of the writes that fit, each asked for on a copy as the scheduler does."""
-        trial, kept = self.manager.trial(), []
+        """The dry run of the writes that fit, each asked for on a copy as the scheduler does."""
+        dry_run, kept = self.manager.dry_run(), []
         for write in writes:
-            attempt = trial.copy()
+            attempt = dry_run.copy()
             attempt.write(*write)
             if attempt.num_free >= 0:
-                trial = attempt
+                dry_run = attempt
                 kept.append(write)
-        return trial, kept
+        return dry_run, kept
 
     def write_all(self, writes):
         self.manager.begin()
@@ -67,10 +67,10 @@ class Memory(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def step(self, data):
-        trial, writes = self.fitting(self.plan(data, 6))
+        dry_run, writes = self.fitting(self.plan(data, 6))
         order = data.draw(st.permutations(writes))
         self.write_all(order)
-        assert self.manager.device.pool.num_free == trial.num_free
+        assert self.manager.device.pool.num_free == dry_run.num_free
         for sequence, start, count in order:
             self.next_id = max(self.next_id, sequence + 1)
             for position in range(start, start + count):
@@ -123,11 +123,11 @@ class Memory(RuleBasedStateMachine):
     @rule(data=st.data())
     def release(self, data):
         gone = data.draw(st.lists(st.sampled_from(sorted(self.content)), min_size=1, unique=True))
-        trial = self.manager.trial()
-        trial.release(gone)
+        dry_run = self.manager.dry_run()
+        dry_run.release(gone)
         free = self.manager.device.pool.num_free
         freed = sum(self.manager.release(sequence) for sequence in gone)
-        assert self.manager.device.pool.num_free == free + freed == trial.num_free
+        assert self.manager.device.pool.num_free == free + freed == dry_run.num_free
         for sequence in gone:
             del self.content[sequence]
 
@@ -137,16 +137,16 @@ class Memory(RuleBasedStateMachine):
         """As in a step that preempts: releases are counted first, then other sequences write."""
         victim = data.draw(st.sampled_from(sorted(self.content)))
         writer = data.draw(st.sampled_from(sorted(set(self.content) - {victim})))
-        trial = self.manager.trial()
-        trial.release([victim])
+        dry_run = self.manager.dry_run()
+        dry_run.release([victim])
         write = (writer, len(self.content[writer]), data.draw(st.integers(1, 5)))
-        trial.write(*write)
-        if trial.num_free < 0:
+        dry_run.write(*write)
+        if dry_run.num_free < 0:
             return
         self.manager.release(victim)
         del self.content[victim]
         self.write_all([write])
-        assert self.manager.device.pool.num_free == trial.num_free
+        assert self.manager.device.pool.num_free == dry_run.num_free
         self.manager.rollback()
 
     # -- what holds at all times ---------------------------------------------------------------------------

@@ -189,12 +189,12 @@ class Memory(Driver):
     def release(self, data, whole):
         request = data.draw(st.sampled_from(self.of("waiting", "running", "swapped")))
         gone = list(request.sequences) if whole else [data.draw(st.sampled_from(request.sequences))]
-        trial = self.manager.trial()
+        dry_run = self.manager.dry_run()
         tier = "host" if request.status == "swapped" else "device"
         if tier == "device":
-            trial.release(sequence.id for sequence in gone)
+            dry_run.release(sequence.id for sequence in gone)
         self.drop(request, gone)
-        assert self.manager.device.num_available == trial.num_free
+        assert self.manager.device.num_available == dry_run.num_free
         self.flush()
 
     @precondition(lambda self: self.caching)

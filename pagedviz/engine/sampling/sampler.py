@@ -16,7 +16,7 @@ from pagedviz.engine.outputs import Logprob
 from pagedviz.engine.request import Request, Sequence
 from pagedviz.engine.sampling.beam_request import BeamDraw, draw_beams
 from pagedviz.engine.sampling.draw import distribution, draw, penalize, uniform
-from pagedviz.engine.schedule.scheduler import Scheduled
+from pagedviz.engine.schedule.plan import Scheduled
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,14 @@ from collections.abc import Sequence as Many
 
 from pagedviz.engine.counters import Counters
 from pagedviz.engine.request import Request, RequestStatus
-from pagedviz.engine.schedule.scheduler import Admission, Preemption, Scheduler, StepPlan, tokens_in_memory
+from pagedviz.engine.schedule.plan import Admission, Preemption, StepPlan
+from pagedviz.engine.schedule.preemption import tokens_in_memory
+from pagedviz.engine.schedule.scheduler import Scheduler
 from pagedviz.events import Emit, PrefixHit, PrefixMissed, RequestPreempted, RequestScheduled
 from pagedviz.memory import BlockManager, Prefix, Swapper
 
 
-class Residency:
+class Admitter:
     """Moves requests into and out of the device tier."""
 
     def __init__(
@@ -60,15 +62,15 @@ class Residency:
 
     def _preempt(self, preemption: Preemption) -> None:
         request, ids = preemption.request, _ids(preemption.request)
-        trial = self._manager.trial()
-        free = trial.num_free
-        trial.release(ids)
+        dry_run = self._manager.dry_run()
+        free = dry_run.num_free
+        dry_run.release(ids)
         swaps = preemption.mode == "swap"
         lost = 0 if swaps else tokens_in_memory(request, self._manager)
 
         def announce() -> None:
             self._emit(
-                RequestPreempted(request.id, preemption.mode, preemption.reason, trial.num_free - free, lost)
+                RequestPreempted(request.id, preemption.mode, preemption.reason, dry_run.num_free - free, lost)
             )
 
         if swaps:

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pagedviz.engine.config import EngineConfig
-from pagedviz.engine.schedule.scheduler import Admission, Preemption, Scheduled, Scheduler, StepPlan, order
+from pagedviz.engine.schedule.plan import Admission, Preemption, Scheduled, StepPlan, order
+from pagedviz.engine.schedule.scheduler import Scheduler
 from pagedviz.errors import PolicyError
 from pagedviz.memory import BlockManager, CachedBlock
 from pagedviz.memory.placement import make_placement
@@ -130,7 +131,7 @@ def _swaps_in(manager: BlockManager, plan: StepPlan) -> bool:
 
 
 class _Count:
-    """What becomes of both tiers, step by step as ``residency`` goes. Counts, where it can do without blocks.
+    """What becomes of both tiers, step by step as ``admission`` goes. Counts, where it can do without blocks.
 
     Attributes:
         evicted: tier -> blocks that are evicted.

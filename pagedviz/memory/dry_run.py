@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pagedviz.memory.block_manager import BlockManager
 
 
-class Trial:
+class DryRun:
     """What the tiers would look like after some writes, releases, hits and swaps.
 
     Attributes:
@@ -35,9 +35,9 @@ class Trial:
         self.num_host_free = manager.host.num_available
         self.num_taken = 0
 
-    def copy(self) -> Trial:
-        """A trial that goes on from here on its own."""
-        other = Trial(self._manager)
+    def copy(self) -> DryRun:
+        """A dry run that goes on from here on its own."""
+        other = DryRun(self._manager)
         other._dropped, other._revived = Counter(self._dropped), set(self._revived)
         other._brought = set(self._brought)
         other.num_free, other.num_host_free = self.num_free, self.num_host_free
@@ -56,7 +56,7 @@ class Trial:
         self._dropped.update(copied)
 
     def release(self, sequences: Iterable[int]) -> None:
-        """Count the release of sequences that have not been written to in this trial as done."""
+        """Count the release of sequences that have not been written to in this dry run as done."""
         for sequence in sequences:
             for table in self._manager.tables(sequence):
                 for block in table:
