@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
 import pagedviz as pv
 from pagedviz.models import load
@@ -218,6 +219,34 @@ class ByteTokenizer:
 def byte_tokenizer():
     """A tokenizer with one token per byte."""
     return ByteTokenizer()
+
+
+CHATML = (
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+)
+
+
+@pytest.fixture(scope="session")
+def chat_tokenizer():
+    """``chat_tokenizer(template)``: a byte-level tokenizer of 259 tokens as transformers has them, one that begins
+    every text with ``<s>`` of its own; the template is ChatML if none is given, and None leaves it without one."""
+
+    def make(template=CHATML):
+        letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+        words = {letter: index for index, letter in enumerate(letters)}
+        raw = Tokenizer(models.BPE(words, []))
+        raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+        raw.decoder = decoders.ByteLevel()
+        raw.add_special_tokens(["<|im_start|>", "<|im_end|>", "<s>"])
+        raw.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 258)])
+        made = transformers.PreTrainedTokenizerFast(tokenizer_object=raw, eos_token="<|im_end|>", bos_token="<s>")
+        made.add_special_tokens({"additional_special_tokens": ["<|im_start|>"]})
+        made.chat_template = template
+        return made
+
+    return make
 
 
 @pytest.fixture

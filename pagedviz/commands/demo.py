@@ -79,7 +79,7 @@ def _generate(engine: Engine, params: SamplingParams, console: Console) -> list[
     )
     with Progress(*columns, console=console) as progress:
         bars: dict[str, Any] = {}
-        prompts = [_as_chat(engine, question) for question in QUESTIONS]
+        prompts = [_as_asked(engine, question) for question in QUESTIONS]
         for output in engine.stream(prompts, params):
             latest[output.request_id] = output
             if output.request_id not in bars:
@@ -95,14 +95,11 @@ def _generate(engine: Engine, params: SamplingParams, console: Console) -> list[
     return [latest[request_id] for request_id in bars]
 
 
-def _as_chat(engine: Engine, question: str) -> str | list[int]:
-    """The question as the model's chat template puts it, if it has one."""
-    if getattr(engine.tokenizer, "chat_template", None) is None:
+def _as_asked(engine: Engine, question: str) -> str | list[dict[str, str]]:
+    """The question as a message, if the model has a chat template."""
+    if not getattr(engine.tokenizer, "chat_template", None):
         return question
-    ids: list[int] = engine.tokenizer.apply_chat_template(
-        [{"role": "user", "content": question}], add_generation_prompt=True, tokenize=True, return_dict=False
-    )
-    return ids
+    return [{"role": "user", "content": question}]
 
 
 def execute(notebook: Path, out: Path) -> Path:

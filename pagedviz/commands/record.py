@@ -23,6 +23,9 @@ SAMPLES_TEMPERATURE = 0.8
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("prompt", nargs="+", help="a prompt; several run at the same time")
+    parser.add_argument(
+        "--chat", action="store_true", help="put each prompt as a user's message, by the model's chat template"
+    )
     parser.add_argument("--out", default="run.pvtrace", help="the trace file, packed with gzip")
     parser.add_argument("--max-tokens", type=int, default=64, help="tokens to generate per sample, at most")
     parser.add_argument(
@@ -55,15 +58,20 @@ def run(arguments: argparse.Namespace) -> None:
             warn(f"n={params.n} with temperature={temperature:g}: the samples of a prompt are all the same text")
         engine = make_engine(arguments)
     with record(engine) as recording:
-        outputs = engine.generate(arguments.prompt, params)
+        outputs = engine.generate([_as_asked(text, chat=arguments.chat) for text in arguments.prompt], params)
     trace = recording.trace
     trace.save(arguments.out)
     if arguments.json:
         texts = [[sample.text for sample in output.outputs] for output in outputs]
         print_json({"trace": arguments.out, "steps": trace.num_steps, "events": trace.num_events, "texts": texts})
         return
-    for output in outputs:
+    between = "\n" if arguments.chat else ""  # an answer is no continuation of the question's last line
+    for prompt, output in zip(arguments.prompt, outputs, strict=True):
         for sample in output.outputs:
-            show(output.prompt or "", sample.text, "\n", bold=1)
+            show(prompt + between, sample.text, "\n", bold=1)
     show_memory(trace.state_at(last_step_in_use(trace)), trace)
     show(f"{trace.num_events:,} events of {trace.num_steps:,} steps: {arguments.out}")
+
+
+def _as_asked(text: str, *, chat: bool) -> str | list[dict[str, str]]:
+    return [{"role": "user", "content": text}] if chat else text

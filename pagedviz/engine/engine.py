@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, ClassVar
 
 import torch
 
+from pagedviz.chat import Messages, Template, conversations
 from pagedviz.engine.audit import Auditor
 from pagedviz.engine.config import EngineConfig
 from pagedviz.engine.core import EngineCore
@@ -109,7 +110,7 @@ class Engine:
         """Answer prompts, all at once, and return when the last one is finished.
 
         Args:
-            prompts: a text or a list of token ids, or a list of those.
+            prompts: a text, a list of token ids or a list of messages (see ``chat``), or a list of those.
             params: a ``SamplingParams`` for all, or a list with one for each.
             sampling: or its fields as keywords.
 
@@ -123,6 +124,44 @@ class Engine:
         for _ in self._drive(begun):
             pass
         return [request.output() for request, _ in begun]
+
+    def chat(
+        self,
+        messages: Messages | Sequence[Messages],
+        params: Any = None,
+        *,
+        chat_template: str | None = None,
+        add_generation_prompt: bool = True,
+        continue_final_message: bool = False,
+        chat_template_kwargs: Mapping[str, Any] | None = None,
+        **sampling: Any,
+    ) -> list[RequestOutput]:
+        """Answer messages, put as the model was trained to read them: by its chat template.
+
+            engine.chat([{"role": "user", "content": "Why is the sky blue?"}], max_tokens=64)
+
+        Wherever else a prompt is taken, a list of messages is one too, put by the tokenizer's template.
+
+        Args:
+            messages: a list of messages, or a list of those.
+            params: a ``SamplingParams`` for all, or a list with one for each.
+            chat_template: a Jinja template instead of the tokenizer's.
+            add_generation_prompt: end the prompt with the words that begin an answer.
+            continue_final_message: let the model go on with the last message. Give ``add_generation_prompt=False``.
+            chat_template_kwargs: what else the template asks for, such as ``{"enable_thinking": False}``.
+            sampling: the fields of ``SamplingParams``, instead of ``params``.
+
+        Returns:
+            One output for each list of messages. ``prompt`` of it is the text that the template made.
+
+        Raises:
+            RequestError: there is no template, or messages or a parameter are at fault; then none was begun.
+        """
+        template = Template(
+            chat_template, add_generation_prompt, continue_final_message, dict(chat_template_kwargs or {})
+        )
+        prompts = [template.prompt(self.tokenizer, item) for item in conversations(messages)]
+        return self.generate(prompts, params, **sampling)
 
     def stream(self, prompts: Prompts, params: Any = None, **sampling: Any) -> Iterator[RequestOutput]:
         """Like ``generate``, but yields every request that got a token, after each step.

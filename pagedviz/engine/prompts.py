@@ -7,6 +7,7 @@ from typing import Any, Union
 
 import numpy as np
 
+from pagedviz.chat import ChatPrompt, Messages, Template, is_messages
 from pagedviz.engine.config import EngineConfig
 from pagedviz.engine.detokenize import begin, pieces
 from pagedviz.engine.request import Request
@@ -15,21 +16,23 @@ from pagedviz.engine.sampling.params import SamplingParams
 from pagedviz.errors import RequestError
 from pagedviz.models.spec import ModelSpec
 
-Prompt = Union[str, Sequence[int]]
+Prompt = Union[str, Sequence[int], Messages, ChatPrompt]
 Prompts = Union[Prompt, Sequence[Prompt]]
 
 
 def as_list(prompts: Prompts) -> list[Prompt]:
-    """One prompt or several, as a list of prompts."""
-    if isinstance(prompts, str):
+    """One prompt or several, as a list of prompts. A list of messages is one prompt."""
+    if isinstance(prompts, (str, ChatPrompt)):
         return [prompts]
     many: Any = prompts.tolist() if hasattr(prompts, "tolist") else prompts
     if isinstance(many, (bytes, bytearray, Mapping)) or not isinstance(many, Iterable):
         raise RequestError(
-            f"prompts are a {type(prompts).__name__}: must be a text or token ids, or a list of those"
+            f"prompts are a {type(prompts).__name__}: must be a text, token ids or a list of messages, or a list "
+            "of those"
         )
     many = list(many)
-    return [many] if many and all(isinstance(item, (int, np.integer)) for item in many) else many
+    one = many and (is_messages(many) or all(isinstance(item, (int, np.integer)) for item in many))
+    return [many] if one else many
 
 
 def new_request(
@@ -49,6 +52,11 @@ def new_request(
         RequestError: the prompt is empty, too long, or has unknown token ids, or a parameter is at fault.
     """
     params = _params(params, sampling)
+    if is_messages(prompt):
+        prompt = Template().prompt(tokenizer, prompt)
+    text = prompt if isinstance(prompt, str) else None
+    if isinstance(prompt, ChatPrompt):
+        text, prompt = prompt.text, prompt.token_ids
     if params.preemption == "swap" and not config.num_host_blocks:
         raise RequestError("preemption='swap' needs a host tier: the engine was made with num_host_blocks=0")
     tokens = _token_ids(prompt, tokenizer, spec.vocab_size)
@@ -66,7 +74,7 @@ def new_request(
     max_tokens = _max_tokens(params, len(tokens), spec, config)
     request = Request(
         id=request_id,
-        prompt=prompt if isinstance(prompt, str) else None,
+        prompt=text,
         prompt_token_ids=tuple(tokens),
         params=params,
         seed=config.seed + first_sequence if params.seed is None else params.seed,
@@ -102,7 +110,9 @@ def _token_ids(prompt: Any, tokenizer: Any, vocab_size: int) -> list[int]:
     elif hasattr(prompt, "tolist"):
         prompt = prompt.tolist()
     if not isinstance(prompt, Sequence) or isinstance(prompt, (bytes, bytearray)):
-        raise RequestError(f"the prompt is a {type(prompt).__name__}: must be a text or a list of token ids")
+        raise RequestError(
+            f"the prompt is a {type(prompt).__name__}: must be a text, token ids or a list of messages"
+        )
     if not prompt:
         raise RequestError("the prompt is empty: it must have at least one token")
     for token in prompt:

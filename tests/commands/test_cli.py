@@ -1,6 +1,7 @@
 """The command line, with a tiny model in a folder."""
 
 import json
+import shutil
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -67,6 +68,28 @@ def test_record_prints_texts_and_memory_for_people(folder, tmp_path, capsys):
     told = capsys.readouterr().out
     assert "w1 [bold]w2" in told
     assert "token slots" in told
+
+
+def test_record_can_put_prompts_as_messages(folder, tmp_path, capsys):
+    from transformers import AutoTokenizer
+
+    path = tmp_path / "t"
+    asked = ["record", "w1 w2", "w3", "--chat", "--max-tokens", "3", "--out", str(path)]
+    assert main([*asked, "--model", folder]) == 1
+    assert "the tokenizer has no chat template" in capsys.readouterr().err
+    assert not path.exists()
+
+    chatty = str(tmp_path / "model")
+    shutil.copytree(folder, chatty)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.chat_template = "{% for message in messages %}w9 {{ message['content'] }} w8{% endfor %}"
+    tokenizer.save_pretrained(chatty)
+    assert main([*asked, "--model", chatty]) == 0
+
+    told = capsys.readouterr().out
+    assert ("w1 w2\n" in told, "w9" in told.split("memory after")[0]) == (True, False)
+    added = [event for event in pv.Trace.load(path).events if isinstance(event, pv.events.RequestAdded)]
+    assert [event.prompt for event in added] == [(10, 2, 3, 9), (10, 4, 9)]
 
 
 def test_view_tells_the_state_at_a_step(recorded, tmp_path, capsys):

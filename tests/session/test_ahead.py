@@ -5,7 +5,7 @@ from stopping import rest
 
 import pagedviz as pv
 from pagedviz.events import RequestPreempted
-from pagedviz.session.predictions import Pick
+from pagedviz.session.predictions import Pick, Upcoming
 
 
 @pytest.fixture
@@ -219,7 +219,7 @@ def test_a_guess_that_a_failed_step_could_not_answer_is_no_prediction_and_is_ask
             shared.step()
     assert (shared.predictions, shared.status.upcoming) == ((), None)
 
-    assert rest(shared).upcoming == pv.predictions.Upcoming(2, ("BlockCopied",))
+    assert rest(shared).upcoming == Upcoming(2, ("BlockCopied",))
     shared.guess(sequence=1)
     shared.step()
     assert [made.guess for made in shared.predictions] == [Pick(sequence=1)]

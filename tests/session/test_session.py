@@ -53,6 +53,31 @@ def test_submit_refuses_at_the_call_and_other_requests_go_on(session):
     assert [output.finished for output in session.outputs.values()] == [True]
 
 
+def test_chat_puts_messages_as_the_engine_does(tiny):
+    engine = tiny.tiny_engine(num_device_blocks=64)
+    engine.tokenizer.apply_chat_template = lambda messages, **options: " ".join(m["content"] for m in messages)
+    messages = [{"role": "user", "content": "one two"}, {"role": "assistant", "content": "three"}]
+    (alone,) = engine.chat(messages, max_tokens=5, temperature=0, chat_template="given")
+    with Session(engine) as session:
+        mine = session.chat(messages, request_id="mine", max_tokens=5, temperature=0, chat_template="given")
+        with pytest.raises(pv.RequestError, match="no chat template"):
+            session.submit(messages)
+        with pytest.raises(pv.RequestError, match="must be a list of messages"):
+            session.chat("one two", chat_template="given")
+        session.run()
+
+    assert (mine, *session.outputs) == ("mine", "mine")
+    told = session.outputs["mine"]
+    assert (
+        (told.prompt, told.prompt_token_ids)
+        == (alone.prompt, alone.prompt_token_ids)
+        == ("one two three", (34, 58, 56))
+    )
+    assert told.outputs[0].token_ids == alone.outputs[0].token_ids
+    with pytest.raises(pv.SessionError, match="closed"):
+        session.chat(messages)
+
+
 def test_pause_step_resume_stop(session):
     session.submit("one two", max_tokens=500, ignore_eos=True)
     session.start()
