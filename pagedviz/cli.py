@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"pagedviz {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, command in COMMANDS.items():
-        about = (command.__doc__ or "").splitlines()[0]
+        about = (command.__doc__ or "").partition("\n")[0]  # python -OO strips it
         command.add_arguments(
             commands.add_parser(name, help=about, description=about, formatter_class=HelpFormatter)
         )

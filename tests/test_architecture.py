@@ -186,3 +186,44 @@ def test_a_saved_run_opens_without_torch():
         "pv.Dashboard, pv.Session, pv.record\n"
     )
     assert loaded & HEAVY == set()
+
+
+PURE = {"all", "any", "isinstance", "len", "list", "max", "min", "set", "sorted", "sum", "tuple", "type"}
+"""What an assert may call: ``python -O`` leaves asserts out, and a program must do the same without them."""
+
+
+def effects_in_asserts(tree):
+    """What a module's asserts do besides looking: calls that are not known to be pure, ``:=``, await and yield."""
+    for asserted in ast.walk(tree):
+        if isinstance(asserted, ast.Assert):
+            for node in ast.walk(asserted):
+                pure = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in PURE
+                if isinstance(node, ast.Call | ast.NamedExpr | ast.Await | ast.Yield | ast.YieldFrom) and not pure:
+                    yield f"line {node.lineno}: {ast.unparse(node)}"
+
+
+@pytest.mark.parametrize("path", [*MODULES, *sorted((ROOT / "kernels").rglob("*.py"))], ids=lambda path: path.stem)
+def test_an_assert_only_looks(path):
+    assert not [*effects_in_asserts(ast.parse(path.read_text(encoding="utf-8")))], (
+        f"{path}: python -O leaves it out; do it before the assert, or add what is pure to PURE"
+    )
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "assert pool.take() == 3",
+        "assert found.setdefault(name, 1) == 1",
+        "assert (n := 3) > 2",
+        "assert x, f'{self.tell()}'",
+        "assert [pop(x) for x in xs]",
+        "assert len(xs.pop())",
+        "async def f():\n    assert await g",
+    ],
+)
+def test_effects_in_asserts_are_found(code):
+    assert [*effects_in_asserts(ast.parse(code))]
+
+
+def test_what_only_looks_is_no_effect():
+    assert not [*effects_in_asserts(ast.parse("assert all(isinstance(x, int) for x in xs), f'{len(xs)}'"))]

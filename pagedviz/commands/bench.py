@@ -18,10 +18,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """A command per benchmark: each has options of its own, and its docstring is its help."""
     commands = parser.add_subparsers(dest="what", required=True, metavar="benchmark")
     for name, benchmark in BENCHMARKS.items():
-        told = inspect.getdoc(benchmark.measure) or ""
+        told = inspect.getdoc(benchmark.measure) or ""  # python -OO strips it
+        first = told.partition("\n")[0]
         command = commands.add_parser(
             name,
-            help=f"{told.splitlines()[0]} Takes {benchmark.takes}.".replace("%", "%%"),
+            help=f"{first} Takes {benchmark.takes}.".replace("%", "%%"),
             description=f"{told} Takes {benchmark.takes}, with the options as they are.",
             formatter_class=HelpFormatter,
         )

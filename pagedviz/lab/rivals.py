@@ -68,7 +68,8 @@ def reserve_oracle(request: Request, max_model_len: int) -> int:
 class Contiguous:
     """Every request gets one piece when it is admitted, from a buddy allocator, and keeps it to its end."""
 
-    def __init__(self, num_slots: int, max_model_len: int, reserve: Reserve) -> None:
+    def __init__(self, num_slots: int, max_model_len: int, reserve: Reserve, reserves: str) -> None:
+        """``reserves`` says in a few words what ``reserve`` answers."""
         if num_slots < 1 or max_model_len < 1:
             raise ConfigError(
                 f"a pool of {num_slots} slots for up to {max_model_len} tokens: both must be 1 or more"
@@ -76,6 +77,7 @@ class Contiguous:
         self._pool = BuddyAllocator(num_slots)
         self._max_model_len = max_model_len
         self._reserve = reserve
+        self._reserves = reserves
         self._pieces: dict[int, tuple[int, Holding]] = {}
 
     @property
@@ -109,8 +111,7 @@ class Contiguous:
 
     def explain(self) -> str:
         """How it decides, in a sentence."""
-        what = (self._reserve.__doc__ or "").strip().rstrip(".")
-        return f"Reserves in one piece, when a request is admitted: {what[:1].lower()}{what[1:]}."
+        return f"Reserves in one piece, when a request is admitted: {self._reserves}."
 
 
 class Paged:
@@ -162,9 +163,18 @@ class Paged:
 
 
 RIVALS: dict[str, Callable[[int, int, int], Rival]] = {
-    "max": lambda num_slots, max_model_len, _: Contiguous(num_slots, max_model_len, reserve_max),
-    "pow2": lambda num_slots, max_model_len, _: Contiguous(num_slots, max_model_len, reserve_pow2),
-    "oracle": lambda num_slots, max_model_len, _: Contiguous(num_slots, max_model_len, reserve_oracle),
+    "max": lambda num_slots, max_model_len, _: Contiguous(
+        num_slots, max_model_len, reserve_max, "as many slots as any request may use"
+    ),
+    "pow2": lambda num_slots, max_model_len, _: Contiguous(
+        num_slots,
+        max_model_len,
+        reserve_pow2,
+        "the input, and the output rounded up to a power of two: 32 positions for 25 tokens",
+    ),
+    "oracle": lambda num_slots, max_model_len, _: Contiguous(
+        num_slots, max_model_len, reserve_oracle, "what the request will use"
+    ),
     "paged": lambda num_slots, _, block_size: Paged(num_slots, block_size),
 }
 """Name -> (slots of the pool, max_model_len, block size) -> allocator."""

@@ -6,6 +6,7 @@ Knows nothing of sequences, tables, names or events; ``tier`` and ``block_manage
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from itertools import islice
 
 from pagedviz.errors import AuditError
@@ -41,6 +42,11 @@ class BlockPool:
         block = self._free.popleft()
         self._refcounts[block] = 1
         return block
+
+    def take_these(self, blocks: Sequence[int]) -> None:
+        """Hand out the blocks that ``upcoming`` named, each with one owner."""
+        taken = [self.take() for _ in blocks]
+        assert taken == list(blocks), "nobody took or freed a block since they were named"
 
     def untake(self, block: int) -> None:
         """Undo the latest ``take``, so that the next one hands out the same block."""

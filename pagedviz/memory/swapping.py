@@ -106,7 +106,7 @@ class Swapper:
         # The device gives the names up before the host takes them over.
         emit, manager = self._manager.emit, self._manager
         for entry, target in zip(down, targets, strict=True):
-            assert manager.host.pool.take() == target
+            manager.host.pool.take_these([target])
             emit(BlockCached("host", entry.key[0], target, entry.key[1]))
         if pairs:
             self._tell(SwappedOut("", pairs, moving.num_bytes, moving.duration_us), moving)
@@ -167,7 +167,7 @@ class Swapper:
         moving = self._copy("out", pairs)
         announce()
         target_of = dict(pairs)
-        assert [host.pool.take() for _ in pairs] == list(target_of.values())
+        host.pool.take_these(list(target_of.values()))
         before = {sequence: manager.tables(sequence) for sequence in sequences}
         seen: set[int] = set()
         for sequence in sequences:
@@ -307,7 +307,7 @@ class Swapper:
                 manager.share(sequence, group, logical, there)
             else:
                 _, target = next(waiting)
-                assert device.pool.take() == target
+                device.pool.take_these([target])
                 manager.extend(sequence, group, target)
                 manager.emit(BlockAllocated("device", group, target, sequence, logical, "prefix_hit"))
         if pairs:

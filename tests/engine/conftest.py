@@ -8,6 +8,7 @@ import pytest
 import pagedviz as pv
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "attention")]
+pytest.register_assert_rewrite("driving", "late")  # they tell what differs, and check under python -O too
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ import pytest
 import pagedviz as pv
 
 sys.path.insert(0, str(Path(__file__).parent))
+pytest.register_assert_rewrite("stopping")  # they tell what differs, and check under python -O too
 
-from stopping import PRESSED
+from stopping import PRESSED  # noqa: E402 - it is on the path from here on
 
 _TINY = Path(__file__).parents[1] / "browser" / "tiny.py"
 

@@ -26,7 +26,8 @@ def dtypes() -> dict[str, str]:
     for kind in KINDS.values():
         for name, annotation in typing.get_type_hints(kind).items():
             dtype = _DTYPES.get(annotation, "object")
-            assert found.setdefault(name, dtype) == dtype, f"{name} of {kind.__name__} is not what it is elsewhere"
+            elsewhere = found.setdefault(name, dtype)
+            assert elsewhere == dtype, f"{name} of {kind.__name__} is not what it is elsewhere"
     return found
 
 
