@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Union
 
-import numpy as np
-
 from pagedviz.chat import ChatPrompt, Messages, Template, is_messages
 from pagedviz.engine.config import EngineConfig
-from pagedviz.engine.detokenize import begin, pieces
+from pagedviz.engine.detokenize import TextState, begin, pieces
 from pagedviz.engine.request import Request
 from pagedviz.engine.request import Sequence as RequestSequence
 from pagedviz.engine.sampling.params import SamplingParams
 from pagedviz.errors import RequestError
 from pagedviz.models.spec import ModelSpec
+from pagedviz.values import is_whole
 
 Prompt = Union[str, Sequence[int], Messages, ChatPrompt]
 Prompts = Union[Prompt, Sequence[Prompt]]
@@ -31,7 +30,7 @@ def as_list(prompts: Prompts) -> list[Prompt]:
             "of those"
         )
     many = list(many)
-    one = many and (is_messages(many) or all(isinstance(item, (int, np.integer)) for item in many))
+    one = many and (is_messages(many) or all(is_whole(item) or isinstance(item, bool) for item in many))
     return [many] if one else many
 
 
@@ -72,6 +71,7 @@ def new_request(
     if spec.max_positions is not None and len(tokens) > spec.max_positions:
         raise RequestError(f"the prompt has {len(tokens)} tokens, and the model takes at most {spec.max_positions}")
     max_tokens = _max_tokens(params, len(tokens), spec, config)
+    begun, shown = _texts(tokens, tokenizer, whole=text is not None)
     request = Request(
         id=request_id,
         prompt=text,
@@ -80,11 +80,11 @@ def new_request(
         seed=config.seed + first_sequence if params.seed is None else params.seed,
         max_tokens=max_tokens,
         sequences=[
-            RequestSequence(first_sequence + index, index, len(tokens), list(tokens), text=begin(len(tokens)))
+            RequestSequence(first_sequence + index, index, len(tokens), list(tokens), text=begun)
             for index in range(1 if params.searches else params.width)
         ],
     )
-    return request, pieces(tokenizer, tokens)
+    return request, shown
 
 
 def _params(params: Any, sampling: Mapping[str, Any]) -> SamplingParams:
@@ -116,12 +116,19 @@ def _token_ids(prompt: Any, tokenizer: Any, vocab_size: int) -> list[int]:
     if not prompt:
         raise RequestError("the prompt is empty: it must have at least one token")
     for token in prompt:
-        whole = isinstance(token, (int, np.integer)) and not isinstance(token, bool)
-        if not whole or not 0 <= token < vocab_size:
+        if not is_whole(token) or not 0 <= token < vocab_size:
             raise RequestError(
                 f"the prompt has token id {token!r}: must be whole numbers from 0 to {vocab_size - 1}"
             )
     return [int(token) for token in prompt]
+
+
+def _texts(tokens: list[int], tokenizer: Any, *, whole: bool) -> tuple[TextState, tuple[str, ...]]:
+    """Where the answer's text begins, and the prompt's text piece by piece."""
+    try:
+        return begin(tokenizer, tokens, whole=whole), pieces(tokenizer, tokens)
+    except Exception as error:  # whatever a tokenizer raises for an id that the model knows and it does not
+        raise RequestError(f"the tokenizer cannot decode the prompt's token ids: {error!r}") from error
 
 
 def _max_tokens(params: SamplingParams, prompt: int, spec: ModelSpec, config: EngineConfig) -> int:
@@ -148,4 +155,4 @@ def _max_tokens(params: SamplingParams, prompt: int, spec: ModelSpec, config: En
             f"{name}={n}: so many sequences of up to {prompt + max(1, wanted)} tokens need {needed} blocks, and "
             f"the pool has {config.num_device_blocks}: lower {name} or max_tokens, or raise num_device_blocks"
         )
-    return int(wanted)  # it may be numpy's, which no trace takes
+    return wanted

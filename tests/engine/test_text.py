@@ -147,7 +147,7 @@ def test_without_max_tokens_a_request_ends_where_the_models_positions_end(new_ti
 def test_pieces_of_a_real_tokenizer_add_up_to_its_own_text(tokenizer, text):
     prompt = tokenizer("The prompt")["input_ids"]
     tokens = tokenizer(text)["input_ids"]
-    state, shown = begin(len(prompt)), [""]
+    state, shown = begin(tokenizer, prompt), [""]
     for count in range(1, len(tokens) + 1):
         state = advance(tokenizer, state, [*prompt, *tokens[:count]])
         assert state.text.startswith(shown[-1])

@@ -6,7 +6,7 @@ Decides, and changes nothing: the engine applies the draws once the whole step h
 from __future__ import annotations
 
 from collections.abc import Sequence as Many
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -146,4 +146,4 @@ def _find_stop(request: Request, before: TextState, text: TextState) -> tuple[st
     if not found:
         return None
     at, stop = min(found)
-    return "stop", stop, TextState(text.text[:at], text.context, text.shown)
+    return "stop", stop, replace(text, text=text.text[:at])
