@@ -11,9 +11,12 @@ import math
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from operator import index
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pagedviz.errors import ConfigError, PagedvizError
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
 
 def plain(value: Any) -> Any:
@@ -23,10 +26,12 @@ def plain(value: Any) -> Any:
     return value
 
 
-def is_whole(value: Any) -> bool:
+def is_whole(value: Any) -> TypeIs[int]:
     """Whether it is a whole number, of whatever library."""
+    if type(value) is int:
+        return True
     value = plain(value)
-    if isinstance(value, bool):
+    if isinstance(value, bool) or getattr(value, "ndim", None):  # torch counts with a list of one number, too
         return False
     try:
         index(value)
@@ -147,7 +152,8 @@ def flag(name: str, value: Any, *, error: type[PagedvizError] = ConfigError) -> 
 
 def _float(value: Any) -> float:
     """NaN for what is no number."""
-    if isinstance(value, bool) or not (hasattr(type(value), "__float__") or hasattr(type(value), "__index__")):
+    counts = hasattr(type(value), "__float__") or hasattr(type(value), "__index__")
+    if not counts or isinstance(value, bool) or getattr(value, "ndim", None):
         return math.nan
     try:
         return float(value)

@@ -12,6 +12,19 @@ from pagedviz.errors import ConfigError
 from pagedviz.memory import EvictionPolicy, Placement
 from pagedviz.memory.eviction import make_policy
 from pagedviz.memory.placement import make_placement
+from pagedviz.values import flag, whole
+
+WHOLE = (
+    ("block_size", 1),
+    ("num_device_blocks", 1),
+    ("num_host_blocks", 0),
+    ("max_num_seqs", 1),
+    ("max_num_batched_tokens", 1),
+)
+"""Options that are numbers of something, and the least valid value of each."""
+
+MOST = 2**53 - 1
+"""The largest number that a trace can hold."""
 
 PREEMPTION = ("auto", "swap", "recompute")
 
@@ -58,17 +71,16 @@ class EngineConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("block_size", "num_device_blocks", "max_num_seqs", "max_num_batched_tokens"):
-            _check_int(name, getattr(self, name), 1)
-        _check_int("num_host_blocks", self.num_host_blocks, 0)
-        _check_int("seed", self.seed, 0)
+        made: dict[str, Any] = {name: whole(name, getattr(self, name), least, MOST) for name, least in WHOLE}
+        made["seed"] = whole("seed", self.seed, 0)
+        made["prefix_caching"] = flag("prefix_caching", self.prefix_caching)
+        for name, value in made.items():
+            object.__setattr__(self, name, value)
         if self.max_num_batched_tokens < self.max_num_seqs:
             raise ConfigError(
                 f"max_num_batched_tokens={self.max_num_batched_tokens} is less than "
                 f"max_num_seqs={self.max_num_seqs}: a step must have room for one token of each sequence"
             )
-        if not isinstance(self.prefix_caching, bool):
-            raise ConfigError(f"prefix_caching={self.prefix_caching!r}: must be True or False")
         _check_choice("attention", self.attention, ("auto", *BACKENDS))
         _check_choice("preemption", self.preemption, PREEMPTION)
         if self.preemption == "swap" and not self.num_host_blocks:
@@ -76,11 +88,6 @@ class EngineConfig:
         make_policy(self.eviction, self.num_device_blocks, self.seed)
         make_placement(self.placement)
         make_victim_policy(self.victim)
-
-
-def _check_int(name: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigError(f"{name}={value!r}: must be a whole number, {least} or more")
 
 
 def _check_choice(name: str, value: Any, valid: tuple[str, ...]) -> None:

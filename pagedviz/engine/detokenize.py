@@ -62,7 +62,7 @@ def _context(tokenizer: Any, prompt: Sequence[int]) -> int:
 
 
 def advance(tokenizer: Any, state: TextState, tokens: Sequence[int]) -> TextState:
-    """The state after the last of ``tokens`` (prompt and generated ones), without a character that is still open."""
+    """The state after the last of ``tokens`` (prompt and generated ones), without a character that is open yet."""
     before = _decode(tokenizer, tokens[state.context : state.shown])
     after = _decode(tokenizer, tokens[state.context :])
     if not after.startswith(before) and not after.endswith(_OPEN):

@@ -33,6 +33,7 @@ from pagedviz.memory import EvictionPolicy
 from pagedviz.models import PagedModel, load
 from pagedviz.models.devices import find_device, find_dtype
 from pagedviz.trace.state import State
+from pagedviz.values import whole
 
 
 class Engine:
@@ -273,6 +274,7 @@ class Engine:
             raise RequestError(f"request_id={request_id!r}: must be a string")
         elif request_id in self._names:
             raise RequestError(f"request_id={request_id!r} is taken: an id names one request in a trace")
+        request_id = str(request_id)  # numpy's texts are texts, which no trace takes
         request, texts = new_request(
             prompt,
             params,
@@ -359,8 +361,7 @@ class Engine:
         Raises:
             ConfigError: nothing can listen there.
         """
-        if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
-            raise ConfigError(f"port={port!r}: must be a whole number from 0 to 65535")
+        port = whole("port", port, 0, 65535)
         try:
             return MetricsServer(self.stats, self.info.model, port)
         except OSError as error:

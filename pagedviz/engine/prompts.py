@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from operator import index
 from typing import Any, Union
 
 from pagedviz.chat import ChatPrompt, Messages, Template, is_messages
@@ -13,7 +15,7 @@ from pagedviz.engine.request import Sequence as RequestSequence
 from pagedviz.engine.sampling.params import SamplingParams
 from pagedviz.errors import RequestError
 from pagedviz.models.spec import ModelSpec
-from pagedviz.values import is_whole
+from pagedviz.values import is_whole, listed, plain
 
 Prompt = Union[str, Sequence[int], Messages, ChatPrompt]
 Prompts = Union[Prompt, Sequence[Prompt]]
@@ -23,13 +25,12 @@ def as_list(prompts: Prompts) -> list[Prompt]:
     """One prompt or several, as a list of prompts. A list of messages is one prompt."""
     if isinstance(prompts, (str, ChatPrompt)):
         return [prompts]
-    many: Any = prompts.tolist() if hasattr(prompts, "tolist") else prompts
-    if isinstance(many, (bytes, bytearray, Mapping)) or not isinstance(many, Iterable):
+    many: Any = None if isinstance(prompts, AbstractSet) else listed(prompts)  # a set has no order
+    if many is None:
         raise RequestError(
             f"prompts are a {type(prompts).__name__}: must be a text, token ids or a list of messages, or a list "
             "of those"
         )
-    many = list(many)
     one = many and (is_messages(many) or all(is_whole(item) or isinstance(item, bool) for item in many))
     return [many] if one else many
 
@@ -53,7 +54,7 @@ def new_request(
     params = _params(params, sampling)
     if is_messages(prompt):
         prompt = Template().prompt(tokenizer, prompt)
-    text = prompt if isinstance(prompt, str) else None
+    text = str(prompt) if isinstance(prompt, str) else None
     if isinstance(prompt, ChatPrompt):
         text, prompt = prompt.text, prompt.token_ids
     if params.preemption == "swap" and not config.num_host_blocks:
@@ -104,7 +105,7 @@ def _token_ids(prompt: Any, tokenizer: Any, vocab_size: int) -> list[int]:
         if tokenizer is None:
             raise RequestError("the prompt is a text and the engine has no tokenizer: give token ids")
         try:
-            prompt = tokenizer(prompt)["input_ids"]
+            prompt = tokenizer(str(prompt))["input_ids"]
         except (TypeError, ValueError) as error:  # half of a surrogate pair, for one, is no text
             raise RequestError(f"the prompt cannot be tokenized: {error}") from error
     elif hasattr(prompt, "tolist"):
@@ -115,12 +116,13 @@ def _token_ids(prompt: Any, tokenizer: Any, vocab_size: int) -> list[int]:
         )
     if not prompt:
         raise RequestError("the prompt is empty: it must have at least one token")
-    for token in prompt:
-        if not is_whole(token) or not 0 <= token < vocab_size:
+    tokens = [index(plain(token)) if is_whole(token) else -1 for token in prompt]
+    for token, given in zip(tokens, prompt, strict=True):
+        if not 0 <= token < vocab_size:
             raise RequestError(
-                f"the prompt has token id {token!r}: must be whole numbers from 0 to {vocab_size - 1}"
+                f"the prompt has token id {given!r}: must be whole numbers from 0 to {vocab_size - 1}"
             )
-    return [int(token) for token in prompt]
+    return tokens
 
 
 def _texts(tokens: list[int], tokenizer: Any, *, whole: bool) -> tuple[TextState, tuple[str, ...]]:

@@ -24,6 +24,7 @@ from pagedviz.lab.workloads import TokenRequest, check_count
 from pagedviz.memory import POLICIES, EvictionPolicy
 from pagedviz.memory.content import chained_hashes
 from pagedviz.memory.eviction import Key
+from pagedviz.values import is_whole
 
 MakePolicy = Callable[[int, int], EvictionPolicy]
 """(blocks in the pool, seed) -> a policy of one's own; a class may do."""
@@ -100,7 +101,7 @@ def compare(
         raise ConfigError(f"policies={unknown}: unknown; valid: {', '.join(map(repr, POLICIES))}")
     future = Future(requests, block_size)
     rows = []
-    for size in (num_blocks,) if isinstance(num_blocks, int) else num_blocks:
+    for size in (num_blocks,) if is_whole(num_blocks) else num_blocks:
         for policy in chosen:
             name = _name(policy)
             on_progress(f"{name}, {size} blocks")

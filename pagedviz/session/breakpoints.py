@@ -13,6 +13,7 @@ from typing import Any
 
 from pagedviz.errors import ConfigError
 from pagedviz.events import KINDS, AnyEvent, Batch, Event
+from pagedviz.values import is_whole, whole
 
 Predicate = Callable[[AnyEvent], Any]
 
@@ -151,7 +152,7 @@ class Breakpoints:
         record, predicate = _kind(kind)
         place = None if block is None else check_block(block, tier, self._sizes)
         if sequence is not None:
-            check_id("sequence", sequence)
+            sequence = whole("sequence", sequence, 0)
         _check_fields(record, place, sequence)
         made = Breakpoint(
             self,
@@ -225,20 +226,10 @@ def check_block(block: int, tier: str | None, sizes: Mapping[str, int]) -> tuple
     if not isinstance(tier, str) or tier not in sizes:
         raise ConfigError(f"tier={tier!r} is unknown; valid: {', '.join(map(repr, sizes))}")
     size = sizes[tier]
-    if isinstance(block, bool) or not isinstance(block, int) or not 0 <= block < size:
+    if not is_whole(block) or not 0 <= block < size:
         valid = f"must be a whole number from 0 to {size - 1}" if size else "the tier has no blocks"
         raise ConfigError(f"block={block!r} of tier {tier!r}: {valid}")
-    return tier, block
-
-
-def check_id(name: str, value: int) -> None:
-    """Refuse what is no id.
-
-    Raises:
-        ConfigError: it is none.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ConfigError(f"{name}={value!r}: must be a whole number, 0 or more")
+    return tier, int(block)
 
 
 def _kind(kind: str | type[Event] | Predicate | None) -> tuple[type[Event] | None, Predicate | None]:

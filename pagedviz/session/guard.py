@@ -13,6 +13,7 @@ from pagedviz.errors import ConfigError, PolicyError, SessionError
 from pagedviz.events import Batch, Event
 from pagedviz.session.breakpoints import Breakpoint, Breakpoints, check_block
 from pagedviz.session.predictions import Pick, Predictions
+from pagedviz.values import is_whole, plain, whole
 
 if TYPE_CHECKING:
     from pagedviz.engine import Engine
@@ -132,7 +133,7 @@ class Halts:
         Raises:
             ConfigError: ``on`` is neither.
         """
-        if not isinstance(on, bool):
+        if not isinstance(on := plain(on), bool):
             raise ConfigError(f"predict({on!r}): must be True or False")
         self.predictions.switch(on=on)
         self.look_again()
@@ -153,6 +154,8 @@ class Halts:
             pick = Pick(block, tier)
         elif pick.tier is not None:
             raise ConfigError(f"tier={pick.tier!r} goes with a block: give block=... too")
+        elif pick.sequence is not None:
+            pick = Pick(sequence=whole("sequence", pick.sequence, 0))
         self.predictions.take(pick)
         self.seen(yes=True)
 
@@ -165,10 +168,11 @@ class Halts:
         """
         if isinstance(what, bool) or what is None:
             raise ConfigError(f"until={what!r}: give a kind of event, a function or the number of a step")
-        if not isinstance(what, int):
+        if not is_whole(what):
             return self.breakpoints.add(what, step=0)
-        if what <= self.step:
+        step = int(what)
+        if step <= self.step:
             raise SessionError(
-                f"until={what}: the run has finished step {self.step}; {self.step + 1} or more is ahead"
+                f"until={step}: the run has finished step {self.step}; {self.step + 1} or more is ahead"
             )
-        return self.breakpoints.add("StepFinished", step=what)
+        return self.breakpoints.add("StepFinished", step=step)

@@ -21,6 +21,7 @@ from pagedviz.session.loop import Listener, Stepper
 from pagedviz.session.status import Break, Status
 from pagedviz.session.work import EngineWork
 from pagedviz.trace import Recorder, Trace
+from pagedviz.values import is_whole
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -84,8 +85,9 @@ class Run:
             ConfigError: there is no such kind.
         """
         self._check_open()
-        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+        if not is_whole(n) or n < 1:
             raise SessionError(f"step({n!r}): the number of steps must be at least 1")
+        n = int(n)
         if until is None:
             self._begin(n)
         elif n != 1:

@@ -11,7 +11,7 @@ import warnings
 from bisect import bisect_right
 from collections.abc import Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING, SupportsIndex
+from typing import TYPE_CHECKING
 
 from pagedviz.errors import ConfigError, DamagedTraceWarning, TraceFormatError, TruncatedTraceWarning
 from pagedviz.events import AnyEvent, Batch
@@ -19,6 +19,7 @@ from pagedviz.events.codec import EngineInfo
 from pagedviz.trace import file
 from pagedviz.trace.replay import Replay
 from pagedviz.trace.state import State
+from pagedviz.values import is_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,13 +89,12 @@ class Trace:
             ConfigError: the trace has no such step.
             TraceFormatError: an event on the way contradicts what came before.
         """
-        whole = isinstance(step, SupportsIndex) and not isinstance(step, bool)  # a number of numpy's is one too
-        if not whole or not self.first_step <= step <= self.last_step:
+        if not is_whole(step) or not self.first_step <= step <= self.last_step:
             raise ConfigError(
                 f"step {step!r} is not in the trace, which has steps {self.first_step} to {self.last_step}"
             )
         try:
-            return self._replay.after(bisect_right(self.batches, step, key=lambda batch: batch.step))
+            return self._replay.after(bisect_right(self.batches, int(step), key=lambda batch: batch.step))
         except TraceFormatError as error:
             told = f"{error}; Trace.load(path, sound_part=True) reads what is before it"
             raise TraceFormatError(told) from error

@@ -1,6 +1,7 @@
 """No text is lost at the border of prompt and answer, wherever in a character that lies."""
 
 import functools
+import itertools
 
 import pytest
 import tokenizers
@@ -75,7 +76,7 @@ def test_prompt_and_answer_have_the_text_of_both_at_every_border(kind, text):
         sound = decode(tokenizer, prompt).rstrip(OPEN)
         texts = answered(tokenizer, prompt, answer)
         assert sound + texts[-1] == whole
-        for earlier, later in zip(texts, texts[1:], strict=False):
+        for earlier, later in itertools.pairwise(texts):
             assert later.startswith(earlier)
         assert all(whole.startswith(sound + shown) for shown in texts)
 
@@ -108,7 +109,9 @@ def test_bytes_that_are_no_character_do_not_take_back_what_was_shown():
 
 def test_an_answer_that_is_cut_short_shows_what_is_whole_of_its_last_token():
     tokenizer = TOKENIZERS["byte-level"]()
-    both = [token for token in range(1, len(tokenizer)) if decode(tokenizer, [token]).rstrip(OPEN) not in ("", OPEN)]
+    both = [
+        token for token in range(1, len(tokenizer)) if decode(tokenizer, [token]).rstrip(OPEN) not in ("", OPEN)
+    ]
     (mixed, *_) = [token for token in both if decode(tokenizer, [token]).endswith(OPEN)]
     prompt = tokenizer("the")["input_ids"]
     assert answered(tokenizer, prompt, [mixed])[-1] == decode(tokenizer, [mixed]).rstrip(OPEN)
@@ -125,7 +128,7 @@ def test_an_engine_shows_the_character_that_its_prompt_begins(byte_engine, scrip
         sound = whole[:border].decode(errors="ignore")
         assert sound + shown[-1] == whole.decode()
         assert "".join(pieces) == shown[-1]
-        assert all(later.startswith(earlier) for earlier, later in zip(shown, shown[1:], strict=False))
+        assert all(later.startswith(earlier) for earlier, later in itertools.pairwise(shown))
 
 
 def test_a_prompt_that_the_tokenizer_cannot_decode_is_told_at_the_call(byte_engine, monkeypatch):
@@ -135,6 +138,6 @@ def test_a_prompt_that_the_tokenizer_cannot_decode_is_told_at_the_call(byte_engi
         raise IndexError("piece id is out of range")
 
     monkeypatch.setattr(engine.tokenizer.__class__, "decode", staticmethod(refuses))
-    with pytest.raises(pv.RequestError, match="cannot decode.*out of range"):
+    with pytest.raises(pv.RequestError, match=r"cannot decode.*out of range"):
         engine.add_request([200, 3])
     assert not engine.has_unfinished_requests()

@@ -118,6 +118,19 @@ def test_the_models_end_tokens_end_the_text_unless_they_are_ignored(new_tiny, by
     assert last.stop_reason == ord("c")
 
 
+@pytest.mark.parametrize("params", [{}, {"n": 2}, {"best_of": 2}, {"beam_width": 2}], ids=str)
+def test_an_end_token_that_is_an_ordinary_word_is_not_shown(new_tiny, byte_tokenizer, script, params):
+    import pagedviz as pv
+
+    model = new_tiny("llama", vocab_size=256, num_hidden_layers=1)
+    for end, sampling in ((ord("c"), {}), (None, {"stop_token_ids": [ord("c")]})):
+        model.generation_config.eos_token_id = end
+        engine = pv.Engine(model, byte_tokenizer, block_size=4, num_device_blocks=64)
+        script(engine, "abcde", 2)
+        best = engine.generate("xy", temperature=0, max_tokens=5, **params, **sampling)[0].outputs[0]
+        assert (best.text, best.token_ids, best.finish_reason) == ("ab", tuple(b"abc"), "stop")
+
+
 def test_without_max_tokens_a_request_ends_where_the_pool_ends(byte_engine):
     engine = byte_engine(num_device_blocks=5, block_size=3)
     last = stream(engine, max_tokens=None, ignore_eos=True)[-1]

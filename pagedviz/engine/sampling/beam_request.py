@@ -63,7 +63,9 @@ def draw_beams(request: Request, logits: torch.Tensor, eos: Collection[int], rea
     for beam in step.state.finished:
         if beam.tokens not in known:
             parent = by_tokens[beam.tokens[:-1]]
-            ended.append((beam, parent, *read(parent, beam.tokens[-1])))
+            text, piece = read(parent, beam.tokens[-1])
+            # A token that ends it is not shown, be it an ordinary word.
+            ended.append((beam, parent, parent.text if beam.finish_reason == "stop" else text, piece))
     return BeamDraw(request, step, texts, tuple(ended))
 
 

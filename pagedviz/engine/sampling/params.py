@@ -97,7 +97,7 @@ class SamplingParams:
             raise RequestError(f"stop={self.stop!r}: must be a list")
         if not all(isinstance(text, str) and text for text in stop):
             raise RequestError(f"stop={self.stop!r}: must be strings that are not empty")
-        object.__setattr__(self, "stop", tuple(stop))
+        object.__setattr__(self, "stop", tuple(map(str, stop)))
         self._check_search()
 
     def _make_plain(self) -> None:
@@ -120,6 +120,7 @@ class SamplingParams:
                 raise RequestError(f"{name}={width} is less than n={self.n}: the best n of them are given")
         if not isinstance(self.cache_salt, str):
             raise RequestError(f"cache_salt={self.cache_salt!r}: must be a string")
+        object.__setattr__(self, "cache_salt", str(self.cache_salt))
         if self.preemption not in (None, "swap", "recompute", "auto"):
             raise RequestError(f"preemption={self.preemption!r}: must be 'swap', 'recompute', 'auto' or None")
         if not isinstance(self.early_stopping, bool) and self.early_stopping != "never":

@@ -92,8 +92,8 @@ class Sampler:
         reason, stop = self._ends(request, sequence, token)
         if reason is None or reason == "length":
             reason, stop, text = _find_stop(request, sequence.text, text) or (reason, stop, text)
-        elif token not in self._eos:
-            text = sequence.text
+        else:
+            text = sequence.text  # a token that ends it is not shown, be it an ordinary word
         logprobs = None if params.logprobs is None else self._logprobs(row, token, params.logprobs)
         logprob = 0.0
         if logprobs is not None:
