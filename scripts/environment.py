@@ -2,8 +2,8 @@
 """Make `.venv`, or bring it up to date: which Python it has, which torch, which versions of the rest.
 
 Decides when an environment is made anew (another Python or another torch was asked for) and when packages are
-installed again (`pyproject.toml` or `constraints.txt` changed). It runs before anything is installed, under whatever
-Python is there: it needs the standard library only, and works under Pythons that are too old, to say so.
+installed again (`pyproject.toml` or `constraints.txt` changed). It runs before anything is installed: it needs
+the standard library only, and works under Pythons that are too old, to say so.
 """
 
 import argparse

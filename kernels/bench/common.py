@@ -72,7 +72,7 @@ def save(name, rows):
         if cuda
         else f"{platform.machine()} {torch.get_num_threads()} threads",
         "torch": torch.__version__,
-        "timestamp": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
+        "timestamp": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
     }
     with file.open("w", newline="") as stream:
         writer = csv.DictWriter(stream, COLUMNS)

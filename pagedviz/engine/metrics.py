@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from threading import Thread
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 from wsgiref.simple_server import WSGIServer
-
-from typing_extensions import Self
 
 
 class Metric(NamedTuple):

@@ -14,7 +14,7 @@ from pagedviz.session.predictions import Pick
 from pagedviz.session.run import Run
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
     from pagedviz.engine import RequestOutput, SamplingParams
     from pagedviz.events import Event
