@@ -9,9 +9,10 @@ import pytest
 import torch
 from late import LateStream
 
-from pagedviz.attention import KVCache, select_backend, select_transfer
+from pagedviz.attention import BACKENDS, KVCache, select_backend, select_transfer
 from pagedviz.attention.copy_stream import CudaCopyStream
 from pagedviz.attention.transfer import AtOnce, Staged
+from pagedviz.errors import BackendUnavailable
 
 CPU = torch.device("cpu")
 DEVICE, HOST = 9, 13
@@ -38,9 +39,12 @@ def stream():
     made.close()
 
 
-@pytest.fixture(params=["torch", "numba"])
+@pytest.fixture(params=list(BACKENDS))
 def kernels(request):
-    return select_backend(request.param, CPU)[1]
+    try:
+        return select_backend(request.param, CPU)[1]
+    except BackendUnavailable as error:
+        pytest.skip(str(error))
 
 
 def test_without_an_accelerator_a_copy_is_done_at_once(kernels):

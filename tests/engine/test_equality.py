@@ -1,8 +1,14 @@
 """Greedy tokens equal those of transformers' generate, however the work is cut into steps and blocks."""
 
+import contextlib
+
 import pytest
+import torch
 
 import pagedviz as pv
+from pagedviz.attention import BACKENDS, select_backend
+
+CPU = torch.device("cpu")
 
 FAMILIES = ["llama", "qwen2", "qwen3", "mistral", "gemma2", "gemma3", "gpt_neox", "opt", "phi3", "gpt2"]
 LENGTHS = [1, 15, 16, 17, 31, 33, 5, 64]
@@ -15,11 +21,21 @@ SETUPS = {
     "blocks of 1": {"block_size": 1, "num_device_blocks": 4096},
     "blocks of 16": {"block_size": 16, "num_device_blocks": 256},
     "blocks of 32": {"block_size": 32, "num_device_blocks": 128},
-    "torch": {"block_size": 16, "num_device_blocks": 256, "attention": "torch"},
     "chunks of 9": {"block_size": 4, "num_device_blocks": 1024, "max_num_batched_tokens": 9, "max_num_seqs": 9},
     "small pool": {"block_size": 4, "max_num_batched_tokens": 48},
     "small pool, chunks": {"block_size": 3, "max_num_batched_tokens": 13, "max_num_seqs": 13},
 }
+
+
+def others():
+    """The backends that can be had here, but for the one that is taken anyway."""
+    for name in BACKENDS:
+        with contextlib.suppress(pv.BackendUnavailable):
+            if select_backend(name, CPU) != select_backend("auto", CPU):
+                yield name
+
+
+SETUPS |= {name: {"block_size": 16, "num_device_blocks": 256, "attention": name} for name in others()}
 
 
 def differences(found, expected, leads):

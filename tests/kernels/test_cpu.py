@@ -1,27 +1,12 @@
-"""The numba backend against dense attention in float64, and its behaviour with threads."""
+"""What only the numba backend has: threads, a choice of splits, prompts that go through torch."""
 
 import threading
 
 import pytest
 import torch
-from agreement import EveryOperation
 from cases import Case
 
 cpu = pytest.importorskip("pagedviz_kernels.cpu", reason="needs numba")
-
-
-@pytest.fixture
-def backend():
-    return cpu
-
-
-@pytest.fixture
-def dtypes():
-    return torch.float32, torch.float16, torch.bfloat16
-
-
-class TestCpu(EveryOperation):
-    pass
 
 
 def test_threads_may_call_at_the_same_time():

@@ -50,7 +50,11 @@ def test_a_named_block_is_kept_and_one_without_a_name_is_freed(tier, events):
 
 
 def test_an_eviction_tells_how_many_steps_ago_the_block_was_used(tier, events):
-    block = cache(tier, "a", 5)
+    block = cache(tier, "a", 2)
+    tier.own(block)
+    tier.pool.drop(block)
+    tier.set_step(5)
+    tier.let_go(0, block)
     tier.set_step(12)
     tier.evict(tier.victims(1))
     why = "least recently used: last used in step 5, of 1 candidates"
