@@ -24,7 +24,7 @@ from pagedviz.trace import Recorder, Trace
 from pagedviz.values import is_whole
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
     from pagedviz.engine import Engine, RequestOutput
     from pagedviz.events import Batch, Event
