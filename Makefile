@@ -28,7 +28,7 @@ test: ready  ## Run every test, in the browser too
 lab: ready  ## Open JupyterLab on the first notebook; as root, with --allow-root
 	$(BIN)/jupyter lab $(AS_ROOT) notebooks/01_watch_paged_attention.ipynb
 
-bundle: ready  ## Minify the dashboard's JavaScript and CSS; after every change to pagedviz/browser
+bundle: ready  ## Minify the dashboard and write what lists its panels; after every change to pagedviz/browser
 	$(BIN)/python scripts/bundle.py
 
 check: ready  ## Lint and types

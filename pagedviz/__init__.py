@@ -25,6 +25,7 @@ from pagedviz.errors import (
     TraceFormatError,
     TruncatedTraceWarning,
 )
+from pagedviz.widgets import names as _panels
 
 if TYPE_CHECKING:
     from pagedviz import errors, events, figures, lab, memory
@@ -33,45 +34,26 @@ if TYPE_CHECKING:
     from pagedviz.session.breakpoints import Breakpoint
     from pagedviz.session.predictions import Prediction
     from pagedviz.trace import Trace, record
-    from pagedviz.widgets import (
-        BlockMap,
-        BlockTables,
-        Dashboard,
-        EventList,
-        MemoryTimeline,
-        PrefixTree,
-        RequestLanes,
-        StateTable,
-        StepExplanation,
-        TokenStrips,
-    )
+    from pagedviz.widgets import Dashboard
+    from pagedviz.widgets.names import *  # noqa: F403 - the panels' widgets, whatever they are
 
 __all__ = [
     "AuditError",
     "BackendUnavailable",
-    "BlockMap",
-    "BlockTables",
     "Breakpoint",
     "ConfigError",
     "DamagedTraceWarning",
     "Dashboard",
     "Engine",
-    "EventList",
-    "MemoryTimeline",
     "MissingPackage",
     "ModelError",
     "PagedvizError",
     "PolicyError",
     "Prediction",
-    "PrefixTree",
     "RequestError",
-    "RequestLanes",
     "SamplingParams",
     "Session",
     "SessionError",
-    "StateTable",
-    "StepExplanation",
-    "TokenStrips",
     "Trace",
     "TraceFileError",
     "TraceFormatError",
@@ -84,26 +66,19 @@ __all__ = [
     "memory",
     "record",
 ]
+__all__ += _panels.__all__
 
 _HOMES = {
-    "BlockMap": "pagedviz.widgets",
-    "BlockTables": "pagedviz.widgets",
     "Breakpoint": "pagedviz.session.breakpoints",
     "Dashboard": "pagedviz.widgets",
     "Engine": "pagedviz.engine",
-    "EventList": "pagedviz.widgets",
-    "MemoryTimeline": "pagedviz.widgets",
     "Prediction": "pagedviz.session.predictions",
-    "PrefixTree": "pagedviz.widgets",
-    "RequestLanes": "pagedviz.widgets",
     "SamplingParams": "pagedviz.engine",
     "Session": "pagedviz.session",
-    "StateTable": "pagedviz.widgets",
-    "StepExplanation": "pagedviz.widgets",
-    "TokenStrips": "pagedviz.widgets",
     "Trace": "pagedviz.trace",
     "record": "pagedviz.trace",
 }
+_HOMES |= dict.fromkeys(_panels.__all__, "pagedviz.widgets")
 _MODULES = ("events", "figures", "lab", "memory")
 
 

@@ -11,11 +11,14 @@ import functools
 import hashlib
 from pathlib import Path
 
+from pagedviz.browser import manifest
 from pagedviz.browser.linker import link
 
 HOME = Path(__file__).parent
 DIST = HOME / "dist"
 ENTRY = "index.js"
+STYLES = ("dashboard.css", "kit/kit.css", "bar/bar.css")
+"""The styles of all panels' folders follow these."""
 
 
 @functools.cache
@@ -32,12 +35,22 @@ def stylesheet() -> str:
 
 def script_source() -> str:
     """The modules as one, as they are written."""
-    return link(HOME, ENTRY)
+    return link(HOME, ENTRY, {"panels.js": manifest.module()})
 
 
 def style_source() -> str:
-    """The CSS, as it is written."""
-    return (HOME / "dashboard.css").read_text(encoding="utf-8")
+    """The CSS, as it is written: what all share, then the grid and each panel's own."""
+    own = (manifest.FOLDER / panel.name / "panel.css" for panel in manifest.panels())
+    texts = [
+        *(_read(HOME / name) for name in STYLES),
+        manifest.grid(),
+        *(_read(path) for path in own if path.is_file()),
+    ]
+    return "\n".join(texts)
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
 
 
 def stamp(source: str) -> str:

@@ -1,30 +1,18 @@
 /** The whole: lays the parts out, and builds them anew in other words. */
-import { createBlockMap } from "./panels/block_map/panel.js";
-import { createBlockTables } from "./panels/block_tables/panel.js";
 import { createBreaks } from "./bar/breaks.js";
 import { createCaption } from "./bar/caption.js";
 import { createControls } from "./bar/controls.js";
 import { createCounters } from "./bar/counters.js";
-import { Tooltip, attr, h, toggle, focusedIn } from "./kit/dom.js";
-import { createEvents } from "./panels/events/panel.js";
-import { createExplain } from "./panels/explain/panel.js";
+import { Tooltip, attr, h, toggle, focusedIn, viewFor } from "./kit/dom.js";
 import { drawInFrames } from "./live/frames.js";
 import { createKeys } from "./bar/keys.js";
-import { createPrefixTree } from "./panels/prefix_tree/panel.js";
 import { createPredict } from "./bar/predict.js";
-import { createRequests } from "./panels/requests/panel.js";
 import { createScrubber } from "./bar/scrubber.js";
 import { Store } from "./live/store.js";
-import { createTable } from "./panels/table/panel.js";
+// Made by `manifest.py` of the folders in `panels/`; there is no such file.
+import { PANELS } from "./panels.js";
 import { THEME } from "./words/theme.js";
-import { createTimeline } from "./panels/timeline/panel.js";
-import { createTokens } from "./panels/tokens/panel.js";
-import { isOs, labels, speak } from "./words/vocabulary.js";
-
-const PANELS = {
-  block_map: createBlockMap, block_tables: createBlockTables, timeline: createTimeline, requests: createRequests, prefix_tree: createPrefixTree, explain: createExplain,
-  tokens: createTokens, events: createEvents, table: createTable,
-};
+import { isOs, say, speak } from "./words/vocabulary.js";
 
 /** The attributes that tests and styles read. */
 function markRoot(root, store) {
@@ -103,7 +91,8 @@ function createView(store, predict, wanted) {
   const counters = createCounters();
   const scrubber = createScrubber(store, predict);
   const breaks = createBreaks(store);
-  const keys = createKeys(root, store, scrubber);
+  const shown = wanted.length ? wanted : Object.keys(PANELS);
+  const keys = createKeys(root, store, scrubber, Object.assign({}, ...shown.map((name) => PANELS[name].keys)));
   const words = toggle("OS words", isOs(), (isOn) => document.dispatchEvent(new CustomEvent(CHANGED_WORDS, { detail: isOn })), {
     class: "pv-toggle pv-mode", "data-testid": "os-words", title: "Say everything in the words of operating systems",
   });
@@ -112,10 +101,14 @@ function createView(store, predict, wanted) {
     frames.onTheme();
   } }, ...Object.entries(LOOKS).map(([value, text]) => h("option", { value }, text)));
   controls.root.append(breaks.root, words, h("label", { class: "pv-tool" }, "look", look), keys.button);
-  const panels = (wanted.length ? wanted : Object.keys(PANELS)).map((name) => ({ name, ...PANELS[name](store, tooltip) }));
-  for (const each of panels) each.root.hidden = each.isOff === true && !wanted.length;
-  const switches = panels.map(({ name, root: panelRoot }) =>
-    toggle(labels[name], !panelRoot.hidden, (isOn) => {
+  const panels = shown.map((name) => {
+    const { create, label, isText, isHidden = false } = PANELS[name];
+    const view = viewFor(name, say(label), isText);
+    view.root.hidden = isHidden && !wanted.length;
+    return { name, title: view.title, root: view.root, ...create(view, store, tooltip) };
+  });
+  const switches = panels.map(({ name, title, root: panelRoot }) =>
+    toggle(title, !panelRoot.hidden, (isOn) => {
       panelRoot.hidden = !isOn;
       store.touch();
     }, { "data-panel": name }));

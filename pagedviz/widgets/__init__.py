@@ -8,32 +8,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from pagedviz.widgets import names
+
 if TYPE_CHECKING:
     from pagedviz.widgets.dashboard import Dashboard
-    from pagedviz.widgets.panels import (
-        BlockMap,
-        BlockTables,
-        EventList,
-        MemoryTimeline,
-        PrefixTree,
-        RequestLanes,
-        StateTable,
-        StepExplanation,
-        TokenStrips,
-    )
+    from pagedviz.widgets.names import *  # noqa: F403 - the panels' widgets, whatever they are
 
-__all__ = [
-    "BlockMap",
-    "BlockTables",
-    "Dashboard",
-    "EventList",
-    "MemoryTimeline",
-    "PrefixTree",
-    "RequestLanes",
-    "StateTable",
-    "StepExplanation",
-    "TokenStrips",
-]
+__all__ = ["Dashboard"]
+__all__ += names.__all__
 
 
 def __getattr__(name: str) -> object:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import anywidget
 import traitlets
 
+from pagedviz.browser import manifest
 from pagedviz.browser.bundle import bundle, stylesheet
 from pagedviz.errors import ConfigError
 from pagedviz.trace import Trace
@@ -22,18 +23,8 @@ from pagedviz.widgets.saved_view import SavedView, kept
 from pagedviz.widgets.stream import Stream
 
 _OPTIONS = ("layout", "panels")
-PANELS = (
-    "block_map",
-    "block_tables",
-    "timeline",
-    "requests",
-    "prefix_tree",
-    "explain",
-    "tokens",
-    "events",
-    "table",
-)
-"""The panels of a dashboard, by the names that ``browser/dashboard.js`` has for them."""
+PANELS = tuple(panel.name for panel in manifest.panels())
+"""The panels of a dashboard, by the names of their folders in ``browser/panels/``."""
 
 
 class Dashboard(anywidget.AnyWidget):  # type: ignore[misc]  # traitlets has no types

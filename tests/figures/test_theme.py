@@ -13,7 +13,7 @@ def test_every_colour_is_a_colour_and_labels_are_there():
     assert {"preempted", "copied", "evicted", "swapped_out", "swapped_in"} <= set(found.marks)
     for key in (*found.memory, *found.marks, "moved"):
         assert found.label(key)
-    for key in ("block_map", "timeline", "block_tables", "used", "internal", "free", "step", "slots", "simulated"):
+    for key in ("used", "internal", "free", "step", "slots", "simulated"):
         assert found.label(key)
 
 

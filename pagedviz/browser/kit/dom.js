@@ -1,4 +1,4 @@
-/** Small tools for the page: elements, panels, legends, the tooltip, canvases, colours. No HTML is ever parsed. */
+/** Small tools for the page: elements, a panel's frame, legends, the tooltip, canvases, colours. No HTML is ever parsed. */
 import { THEME } from "../words/theme.js";
 import { letterOf } from "../words/describe.js";
 
@@ -33,16 +33,18 @@ export function attr(element, name, value) {
 }
 
 /**
- * A titled panel. One that has nothing but text can be scrolled with the keyboard.
- * @returns {{root: HTMLElement, head: HTMLElement, legend: HTMLElement, body: HTMLElement, note: HTMLElement}}
+ * The frame that a panel fills. A body of nothing but text can be scrolled with the keyboard.
+ * @typedef {{root: HTMLElement, head: HTMLElement, legend: HTMLElement, body: HTMLElement, note: HTMLElement, title: string}} View
+ * @returns {View}
  */
-export function panel(name, title, isText = false) {
+export function viewFor(name, title, isText) {
+  const kind = name.replaceAll("_", "-");
   const note = h("span", { class: "pv-note" });
   const head = h("header", { class: "pv-panel-head" }, h("h3", {}, title), note);
   const legend = h("div", { class: "pv-legend" });
   const body = h("div", { class: "pv-body", ...(isText ? { tabindex: "0", role: "group", "aria-label": title } : {}) });
-  const root = h("section", { class: `pv-panel pv-${name}`, "data-testid": name, "aria-label": title }, head, body, legend);
-  return { root, head, legend, body, note };
+  const root = h("section", { class: `pv-panel pv-${kind}`, "data-testid": kind, "aria-label": title }, head, body, legend);
+  return { root, head, legend, body, note, title };
 }
 
 /** One line of a legend: a swatch (a class of the stylesheet, a colour or both) and its word. */

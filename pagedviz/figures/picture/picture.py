@@ -100,7 +100,7 @@ def _map(state: State, info: EngineInfo) -> tuple[str, float]:
         grid = grid_for(blocks, _LEFT, (_MAP_HEIGHT - 26 * (len(tiers) - 1)) / len(tiers))
         scale = f"one cell is {words.plural(grid.blocks_per_cell, 'block')}" if grid.blocks_per_cell > 1 else ""
         aside = scale or blocks_in_use(state, tier)
-        parts.append(_heading(_EDGE, y, f"{theme().label('block_map')}: {theme().tier(tier, info)}", aside, _LEFT))
+        parts.append(_heading(_EDGE, y, f"Block map: {theme().tier(tier, info)}", aside, _LEFT))
         parts.append(draw(Map(state, tier, grid, _EDGE, y + 12)))
         y += 12 + grid.height + 26
     return "".join(parts), y - 26
@@ -113,7 +113,7 @@ def _right(state: State, history: Points[MemoryPoint] | None) -> tuple[str, floa
     aside = " \u00b7 ".join(
         f"{name} {words.percent(part, use.total)}" for name, part in named if part or name != "cached"
     )
-    parts = [_heading(_RIGHT_X, y, theme().label("timeline"), aside)]
+    parts = [_heading(_RIGHT_X, y, "Memory over steps", aside)]
     if history and len(history) > 1:
         parts.append(memory_strip(history, _RIGHT_X + 44, y + 24, _RIGHT - 44, 130))
         y += 24 + 130 + 46
@@ -178,7 +178,7 @@ def _tables(state: State, y: float) -> tuple[str, float]:
     rows = sorted(state.sequences.values(), key=lambda sequence: (sequence.status == "finished", sequence.id))
     waiting = sum(request.status in {"waiting", "preempted", "swapped"} for request in state.requests.values())
     aside = f"{words.plural(len(state.requests), 'request')}, {waiting:,} waiting"
-    parts = [_heading(_RIGHT_X, y, theme().label("block_tables"), aside)]
+    parts = [_heading(_RIGHT_X, y, "Block tables", aside)]
     for sequence in rows[:_MOST_ROWS]:
         y += 22
         parts.append(_row(state, sequence, y))

@@ -75,7 +75,7 @@ def block_map(state: State, info: EngineInfo | None = None, tier: str = "device"
     shown = f", the first {count:,}" if count < total else ""
     return finish(
         figure,
-        f"{theme().label('block_map')}: {theme().tier(tier, info)}, step {state.step:,}{shown}",
+        f"Block map: {theme().tier(tier, info)}, step {state.step:,}{shown}",
         "",
         "",
         empty="" if total else f"This run has no {tier} tier",

@@ -56,7 +56,7 @@ def memory_timeline(trace: Trace, tier: str = "device") -> go.Figure:
         _add_marks(figure, points, key, symbol)
     return finish(
         figure,
-        f"{theme().label('timeline')}: {theme().tier(tier, trace.info)}",
+        f"Memory over steps: {theme().tier(tier, trace.info)}",
         theme().label("step"),
         theme().label("slots"),
         empty="" if points[0].use.total else f"This run has no {tier} tier",

@@ -71,7 +71,7 @@ def request_lanes(trace: Trace, by: str = "step", requests: Iterable[str] | None
     rest = f", the first {len(shown):,} of {plural(len(names), 'request')}" if len(shown) < len(names) else ""
     return finish(
         figure,
-        f"{theme().label('requests')} over {'steps' if by == 'step' else 'time'}{rest}",
+        f"Requests over {'steps' if by == 'step' else 'time'}{rest}",
         theme().label("step") if by == "step" else "time since the engine began (s)",
         "",
         empty="" if shown else "No requests in this trace",

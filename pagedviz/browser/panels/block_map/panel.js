@@ -4,7 +4,7 @@
  */
 import { CellPainter, MODES } from "./cells.js";
 import { blockUnder, layoutOf, movedTo, revealing, viewOf, zoomed } from "./layout.js";
-import { attr, css, fit, h, legendItem, mix, onScale, ownerColour, panel, parseHex, setLegend, setText } from "../../kit/dom.js";
+import { attr, css, fit, h, legendItem, mix, onScale, ownerColour, parseHex, setLegend, setText } from "../../kit/dom.js";
 import { describeBlock, letterOf, number, plural, tierName } from "../../words/describe.js";
 import { useOf } from "../../run/state.js";
 import { THEME } from "../../words/theme.js";
@@ -271,8 +271,7 @@ function modeLegend(mode, state, lods) {
   return [h("span", { class: "pv-legend-item" }, MODES[mode].low, bar, MODES[mode].high), ...marks, ...hints];
 }
 
-export function createBlockMap(store, tooltip) {
-  const view = panel("block-map", labels.block_map);
+export function create(view, store, tooltip) {
   const select = h("select", { class: "pv-select", "aria-label": say("Colour of the blocks"), "data-testid": "colour-mode" },
     ...Object.keys(MODES).map((name) => h("option", { value: name }, THEME.modes[name])));
   const tools = h("span", {});
@@ -322,6 +321,6 @@ export function createBlockMap(store, tooltip) {
   function settle() {
     if (width >= 16) attr(view.root, "data-arrows", drawArrows(arrows, maps, last));
   }
-  return { root: view.root, measure, draw, settle };
+  return { measure, draw, settle };
 }
 

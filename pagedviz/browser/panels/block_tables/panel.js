@@ -1,5 +1,5 @@
 /** The block tables: per sequence, its logical blocks and the physical ones behind them. Only chips that changed are touched. */
-import { attr, badge, h, legendItem, panel, setLegend, setText } from "../../kit/dom.js";
+import { attr, badge, h, legendItem, setLegend, setText } from "../../kit/dom.js";
 import { blockName, describeBlock, letterOf, number, plural } from "../../words/describe.js";
 import { Rows, arrange, pointing } from "../../kit/items.js";
 import { blockOf } from "../../run/state.js";
@@ -79,8 +79,7 @@ function groupLabel(engine, group, tables) {
   return info.window ? `${span}, window ${info.window}` : span;
 }
 
-export function createBlockTables(store, tooltip) {
-  const view = panel("block-tables", labels.block_tables);
+export function create(view, store, tooltip) {
   const more = h("p", { class: "pv-more" });
   const hint = h("p", { class: "pv-hint" }, say("No sequence has a block."));
   const rows = h("div", { class: "pv-rows" });
@@ -117,5 +116,5 @@ export function createBlockTables(store, tooltip) {
       ...(state.num_blocks.get("host") ? [legendItem(say`${labels.host_mark}: in the host tier`, { swatch: "pv-host" })] : []),
     ]);
   }
-  return { root: view.root, draw, measure: () => tablesInSight.measure(), fill: () => tablesInSight.fill() };
+  return { draw, measure: () => tablesInSight.measure(), fill: () => tablesInSight.fill() };
 }

@@ -2,12 +2,12 @@
  * The event list: a plain sentence for each event up to the step that is looked at, newest at the bottom. Choosing one goes to its
  * step. It follows the run unless a person has scrolled up.
  */
-import { attr, h, panel, setText, toggle } from "../../kit/dom.js";
+import { attr, h, setText, toggle } from "../../kit/dom.js";
 import { describe, describeEviction, number } from "../../words/describe.js";
 import { keepReachable, pointing } from "../../kit/items.js";
 import { cursorOf, familyOf, matcherOf } from "../../words/kinds.js";
 import { THEME } from "../../words/theme.js";
-import { labels, say } from "../../words/vocabulary.js";
+import { say } from "../../words/vocabulary.js";
 
 const MAX_EVENTS = 250;
 
@@ -17,8 +17,7 @@ const MAX_SEEN = 40;
 /** How many events back a new filter looks for rows. */
 const MAX_SCAN = 20000;
 
-export function createEvents(store) {
-  const view = panel("events", labels.events);
+export function create(view, store) {
   const list = h("ol", { class: "pv-event-list", "aria-label": "Events, newest last" });
   let run = null;
   /** @type {Map<string, import("../../run/run.js").Entry>} */
@@ -137,5 +136,5 @@ export function createEvents(store) {
   const settle = () => {
     if (isFollowing || !store.isLive) list.scrollTop = list.scrollHeight;
   };
-  return { root: view.root, draw, fill, settle, hasCursor: false };
+  return { draw, fill, settle, hasCursor: false };
 }

@@ -1,5 +1,5 @@
 /** Explain this step: what happened in the step that is looked at, and why, in plain sentences sorted by what they are about. */
-import { h, panel, setText } from "../../kit/dom.js";
+import { h, setText } from "../../kit/dom.js";
 import { blockName, describe, letterOf, list, number, plural, range, reasonText, tierName, tokenText } from "../../words/describe.js";
 import { labels, say } from "../../words/vocabulary.js";
 
@@ -85,8 +85,7 @@ function togetherText(kind, events, size) {
   return [...groups.values()].flatMap((group) => sentences(group, size));
 }
 
-export function createExplain(store) {
-  const view = panel("explain", labels.explain, true);
+export function create(view, store) {
   let shown = [];
 
   function draw({ run, state }) {
@@ -98,5 +97,5 @@ export function createExplain(store) {
       h("ul", {}, ...sentences.map((text) => h("li", {}, text)), ...(more ? [h("li", { class: "pv-more" }, `and ${plural(more, "sentence")} more`)] : [])))));
     if (!sections.length) view.body.replaceChildren(h("p", { class: "pv-hint" }, "Nothing happened yet."));
   }
-  return { root: view.root, draw, hasCursor: false };
+  return { draw, hasCursor: false };
 }

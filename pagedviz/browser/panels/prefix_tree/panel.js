@@ -1,5 +1,5 @@
 /** The prefix tree: who shares the beginning of whose text, what the cache keeps of it, how often it was found, what was just evicted. */
-import { badge, h, legendItem, panel, setLegend, setText, focusedIn } from "../../kit/dom.js";
+import { badge, h, legendItem, setLegend, setText, focusedIn } from "../../kit/dom.js";
 import { blockName, letterOf, list, plural, range, tierName, visible } from "../../words/describe.js";
 import { keepReachable, pointing } from "../../kit/items.js";
 import { treesOf } from "../../run/prefixes.js";
@@ -28,9 +28,8 @@ function describeNode({ hashes, places, hits, since }, prefixes, size) {
   ].join("\n");
 }
 
-export function createPrefixTree(store, tooltip) {
-  const view = panel("prefix-tree", labels.prefix_tree);
-  const rows = h("div", { class: "pv-tree", role: "tree", "aria-label": labels.prefix_tree });
+export function create(view, store, tooltip) {
+  const rows = h("div", { class: "pv-tree", role: "tree", "aria-label": view.title });
   const more = h("p", { class: "pv-more" });
   view.body.append(rows, more);
   let nodes = [];
@@ -71,5 +70,5 @@ export function createPrefixTree(store, tooltip) {
       legendItem(labels.shared, { swatch: "pv-dot" }), legendItem(labels.cached, { swatch: "pv-cached" }), legendItem(`${labels.evicted} (last ${THEME.copied_steps} steps)`, { swatch: "pv-cross" }),
     ]);
   }
-  return { root: view.root, draw, hasCursor: false };
+  return { draw, hasCursor: false };
 }

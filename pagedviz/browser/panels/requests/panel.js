@@ -1,5 +1,5 @@
 /** The requests: a lane each, coloured and lettered by what it did in the latest steps, and its status in words. */
-import { badge, h, isDark, legendItem, panel, parseHex, setLegend, setText } from "../../kit/dom.js";
+import { badge, h, isDark, legendItem, parseHex, setLegend, setText } from "../../kit/dom.js";
 import { letterOf, plural, range } from "../../words/describe.js";
 import { arrange, keepReachable, pointing } from "../../kit/items.js";
 import { piecesOf } from "../../run/lanes.js";
@@ -48,8 +48,7 @@ function createLane(request) {
   return { root, draw };
 }
 
-export function createRequests(store, tooltip) {
-  const view = panel("requests", labels.requests);
+export function create(view, store, tooltip) {
   const rows = h("div", { class: "pv-lanes" });
   const more = h("p", { class: "pv-more" });
   view.body.append(rows, more);
@@ -73,5 +72,5 @@ export function createRequests(store, tooltip) {
     setText(view.note, all.length ? `steps ${range(from, state.step - from + 1)}` : say("No request yet."));
     setLegend(view.legend, "all", () => Object.entries(THEME.lanes).map(([what, colour]) => legendItem(`${letter(what)} ${labels[what]}`, { colour, swatch: `pv-lane-${what}` })));
   }
-  return { root: view.root, draw, hasCursor: false };
+  return { draw, hasCursor: false };
 }

@@ -1,5 +1,5 @@
 /** The state as a real table, for screen readers and for copying; and the Python that leads to what is selected. */
-import { h, panel, setText } from "../../kit/dom.js";
+import { h, setText } from "../../kit/dom.js";
 import { blockName, letterOf, number, tierName, visible } from "../../words/describe.js";
 import { labels, say } from "../../words/vocabulary.js";
 
@@ -34,8 +34,7 @@ export function pythonFor(step, state, cursor) {
   return found.tables.get(group)?.[logical] ? `${code}.tables[${group}][${logical}]` : code;
 }
 
-export function createTable(store) {
-  const view = panel("table", labels.table, true);
+export function create(view, store) {
   const select = h("select", { class: "pv-select", "aria-label": "What the table shows", "data-testid": "table-kind", onchange: () => store.touch() }, ...Object.keys(TABLES).map((name) => h("option", { value: name }, say(name))));
   const said = h("span", { class: "pv-note", role: "status" });
   const copy = (name, label, textOf) => h("button", {
@@ -66,5 +65,5 @@ export function createTable(store) {
     );
     setText(more, rows.length > MAX_ROWS ? `and ${number(rows.length - MAX_ROWS)} more rows: “Copy table” has them all` : "");
   }
-  return { root: view.root, draw, hasCursor: false, isOff: true };
+  return { draw, hasCursor: false };
 }

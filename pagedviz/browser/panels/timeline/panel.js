@@ -2,7 +2,7 @@
  * Memory over steps: token slots stacked as used, waste, cached and free, a band for each tier, with marks for what happened and a line
  * at the step that is looked at. A click goes to a step, a drag shows only a part of the run.
  */
-import { attr, css, fit, h, legendItem, mix, panel, parseHex, setLegend, setText, toggle } from "../../kit/dom.js";
+import { attr, css, fit, h, legendItem, mix, parseHex, setLegend, setText, toggle } from "../../kit/dom.js";
 import { number, plural } from "../../words/describe.js";
 import { memoryOf } from "../../run/state.js";
 import { THEME } from "../../words/theme.js";
@@ -63,8 +63,7 @@ function patternOf(context, ratio, part, ground) {
   return context.createPattern(tile, "repeat");
 }
 
-export function createTimeline(store, tooltip) {
-  const view = panel("timeline", labels.timeline);
+export function create(view, store, tooltip) {
   let isWhole = false;
   view.head.append(h("span", { class: "pv-tool" }, toggle("whole pool", false, (isOn) => {
     isWhole = isOn;
@@ -298,5 +297,5 @@ export function createTimeline(store, tooltip) {
     });
   }
   const measure = () => (size = [view.body.clientWidth - 16, view.body.clientHeight - 16]);
-  return { root: view.root, measure, draw, hasCursor: false, spansRun: true };
+  return { measure, draw, hasCursor: false, spansRun: true };
 }

@@ -1,5 +1,5 @@
 /** The token strip: what each sequence has read and written, token by token. Text is only ever set as text. */
-import { attr, badge, h, legendItem, panel, setLegend, setText } from "../../kit/dom.js";
+import { attr, badge, h, legendItem, setLegend, setText } from "../../kit/dom.js";
 import { describeToken, letterOf, number, tokenText } from "../../words/describe.js";
 import { Rows, arrange, pointing } from "../../kit/items.js";
 import { labels, say } from "../../words/vocabulary.js";
@@ -77,8 +77,7 @@ function createStrip(id) {
   return { root, draw };
 }
 
-export function createTokens(store, tooltip) {
-  const view = panel("tokens", labels.tokens);
+export function create(view, store, tooltip) {
   const select = h("select", { class: "pv-select", "aria-label": say("Sequences to show"), "data-testid": "token-sequence" }, h("option", { value: "all" }, say("all sequences")));
   view.head.append(h("label", { class: "pv-tool" }, "show", select));
   const hint = h("p", { class: "pv-hint" }, say("No request yet."));
@@ -132,5 +131,5 @@ export function createTokens(store, tooltip) {
       legendItem(labels.uncomputed, { swatch: "pv-key-uncomputed" }), legendItem(say("a new block begins"), { swatch: "pv-key-edge" }),
     ]);
   }
-  return { root: view.root, draw, measure: () => stripsInSight.measure(), fill: () => stripsInSight.fill() };
+  return { draw, measure: () => stripsInSight.measure(), fill: () => stripsInSight.fill() };
 }
