@@ -246,6 +246,8 @@ class Engine:
             PolicyError: a policy raised, chose what it must not, or is a plug-in that cannot be copied.
         """
         with self._turn:
+            if not self._core.requests:  # a policy that cannot be copied need not be told of: there is no decision
+                return Preview(self._core.steps + 1)
             return look_ahead(self._core, self.config)
 
     def has_unfinished_requests(self) -> bool:

@@ -6,6 +6,7 @@ It knows nothing about what an event means or who listens.
 from __future__ import annotations
 
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -32,10 +33,12 @@ class EventBus:
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
         """Call ``subscriber(batch)`` for every batch from now on; returns the function that ends it."""
         self._subscribers.append(subscriber)
+        bus = weakref.ref(self)  # a recording that can be ended does not keep the engine's other listeners
 
         def unsubscribe() -> None:
-            if subscriber in self._subscribers:
-                self._subscribers.remove(subscriber)
+            found = bus()
+            if found is not None and subscriber in found._subscribers:  # noqa: SLF001 - it is this class's
+                found._subscribers.remove(subscriber)  # noqa: SLF001
 
         return unsubscribe
 

@@ -172,7 +172,12 @@ class Breakpoints:
     def _known_before(self, before: str | type[Event]) -> str:
         name = before if isinstance(before, str) else getattr(before, "__name__", repr(before))
         if name not in self._foretold:
-            raise ConfigError(f"break_before={before!r}: what can be foretold is {', '.join(self._foretold)}")
+            valid = (
+                f"what can be foretold is {', '.join(self._foretold)}"
+                if self._foretold
+                else "this engine foretells nothing"
+            )
+            raise ConfigError(f"break_before={before!r}: {valid}")
         return name
 
     def find(self, number: int) -> Breakpoint:

@@ -1,6 +1,6 @@
 """A background thread that takes steps: it decides when one is taken, and what state the run is in.
 
-What a step is, the ``Work`` knows; who watches, the listeners; what is worth standing still for, the ``Guard``.
+What a step is, the ``Work`` knows; who watches, the listeners; what is worth standing still for, the ``Gate``.
 The session puts an engine here.
 
 Two locks, always taken in this order: the turn is held during a step, so for as long as one takes;
@@ -41,8 +41,8 @@ class Work(Protocol):
         """Give up what is left."""
 
 
-class Guard(Protocol):
-    """Says when the run must stand still. Called on the stepping thread, between two steps."""
+class Gate(Protocol):
+    """Says when the run must stand still. Called on the loop's thread, between two steps."""
 
     def before(self, *, standing: bool) -> str:
         """What the next step would cause, if that is a reason not to take it yet; "" if the run stood there before.
@@ -55,25 +55,25 @@ class Guard(Protocol):
 
 
 class _Open:
-    """A guard that lets everything pass."""
+    """A gate that lets everything pass."""
 
-    def before(self, *, standing: bool) -> str:  # noqa: ARG002 - a guard's
+    def before(self, *, standing: bool) -> str:  # noqa: ARG002 - a gate's
         return ""
 
     def after(self, *, step: bool) -> str:  # noqa: ARG002
         return ""
 
 
-class Stepper:
+class StepLoop:
     """Steps its work in the background, and can be paused, stepped, resumed and stopped at any time.
 
     The thread ends when no work is left. Anyone may read ``state``, ``message``, ``error``, ``commands``
     and ``ahead``: what the message says of the next step.
     """
 
-    def __init__(self, work: Work, guard: Guard | None = None) -> None:
+    def __init__(self, work: Work, gate: Gate | None = None) -> None:
         self._work = work
-        self._guard: Guard = guard or _Open()
+        self._gate: Gate = gate or _Open()
         self.state: RunState = "ready"
         self.error: BaseException | None = None
         self.commands = 0
@@ -82,13 +82,13 @@ class Stepper:
         self._control = threading.Condition()
         self._thread: threading.Thread | None = None
         # What the thread is to do next. `_guests` are other threads that wait for their turn: by the lock
-        # alone the stepping thread, which asks for it again at once, could keep them out for many steps.
+        # alone the loop's thread, which asks for it again at once, could keep them out for many steps.
         self._go = False
         self._stopping = False
         self._owed = 0
         self._stepping = False
         self._guests = 0
-        # Whether the guard has looked ahead since the run stands, and how often what it goes by was changed.
+        # Whether the gate has looked ahead since the run stands, and how often what it goes by was changed.
         self._looked = True
         self._changes = 0
         # Why the run stands, or what else there is to say; and what the step ahead would cause, anew at each look.
@@ -152,7 +152,7 @@ class Stepper:
             self._control.notify_all()
 
     def notice(self, *, of_view: bool = False) -> None:
-        """What the guard goes by has changed: it looks ahead again if the run stands, and listeners hear of it."""
+        """What the gate goes by has changed: it looks ahead again if the run stands, and listeners hear of it."""
         with self._control:
             self.commands += of_view
             self._changes += 1
@@ -190,16 +190,17 @@ class Stepper:
 
     def watch(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` from now on; returns the function that ends it."""
-        self._listeners.append(listener)
+        listeners = self._listeners  # a view that keeps what ends it does not keep the run
+        listeners.append(listener)
 
         def unwatch() -> None:
             with contextlib.suppress(ValueError):
-                self._listeners.remove(listener)
+                listeners.remove(listener)
 
         return unwatch
 
     def ask(self, question: Callable[[], None]) -> None:
-        """Call ``question`` between two steps: on the stepping thread, or at once if there is none."""
+        """Call ``question`` between two steps: on the loop's thread, or at once if there is none."""
         with self._control:
             if self.alive:
                 self._questions.append(question)
@@ -284,13 +285,13 @@ class Stepper:
         if not self._work.pending():
             self._end("finished", NOTHING_TO_DO)
             return False
-        why, ahead = self._guard.after(step=False), self._guard.before(standing=False)
+        why, ahead = self._gate.after(step=False), self._gate.before(standing=False)
         if not why and not ahead:
             try:
                 self._work.step()
             except BaseException as error:  # noqa: BLE001 - what stands of the step is still worth telling
-                return self._fail(error, self._guard.after(step=True))
-            why = self._guard.after(step=True)
+                return self._fail(error, self._gate.after(step=True))
+            why = self._gate.after(step=True)
         if why or ahead:
             self._stand(why, ahead)
         if not self._work.pending():
@@ -310,7 +311,7 @@ class Stepper:
     def _look(self) -> None:
         """The run has come to stand: what is ahead is shown now, so that the next command goes through it."""
         changes = self._changes
-        why, ahead = self._guard.after(step=False), self._guard.before(standing=True)
+        why, ahead = self._gate.after(step=False), self._gate.before(standing=True)
         with self._control:
             self._looked = self._changes == changes
             self._why = _joined(self._why, why)
@@ -355,6 +356,10 @@ class Stepper:
 
     def _news(self) -> tuple[object, ...]:
         return self.state, self.message, self.commands, self._changes
+
+    def forget_error(self) -> None:
+        """Keep what it said, and not the error: its traceback holds everything that was at work when it came."""
+        self.error = None
 
     def _wait(self, condition: Callable[[], bool], timeout: float | None = None) -> None:
         if threading.current_thread() is not self._thread:  # a listener that pauses must not wait for itself

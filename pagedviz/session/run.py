@@ -1,7 +1,7 @@
 """A run and who owns it: the one owner of an engine while it generates in the background.
 
 It decides who may talk to the engine (whoever goes through it) and how long a run is recorded (as long as it is
-open). When a step is taken is decided in ``loop``, where a run stands still by itself in ``guard``; what a person
+open). When a step is taken is decided in ``loop``, where a run stands still by itself in ``stops``; what a person
 asks of the run is in ``session``. It knows nothing about widgets, messages or drawing: whoever wants to show a run
 *watches* it.
 """
@@ -16,17 +16,16 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pagedviz.errors import SessionError
-from pagedviz.session.guard import Command, Halts
-from pagedviz.session.loop import Listener, Stepper
+from pagedviz.session.engines import Held, Steppable
+from pagedviz.session.loop import Listener, StepLoop
 from pagedviz.session.status import Break, Status
-from pagedviz.session.work import EngineWork
+from pagedviz.session.stops import Command, Stops
 from pagedviz.trace import Recorder, Trace
 from pagedviz.values import is_whole
 
 if TYPE_CHECKING:
     from typing import Self
 
-    from pagedviz.engine import Engine, RequestOutput
     from pagedviz.events import Batch, Event
     from pagedviz.session.breakpoints import Predicate
 
@@ -42,31 +41,39 @@ class Run:
 
     _of: ClassVar[weakref.WeakValueDictionary[int, Run]] = weakref.WeakValueDictionary()
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Steppable) -> None:
+        self._held = Held(engine)
         before = Run._of.get(id(engine))
         if before is not None:
             before.close()
         Run._of[id(engine)] = self
-        self.engine = engine
         self.recorder = Recorder(engine)
-        self._outputs: dict[str, RequestOutput] = {}
-        self._halts = Halts(engine, self.recorder.start, self._changed)
-        self._stepper = Stepper(EngineWork(engine, self._outputs), self._halts)
+        self._stops = Stops(self._held, self.recorder.start, self._changed)
+        self._loop = StepLoop(self._held, self._stops)
         self._unsubscribe = engine.subscribe(self._note)
         self._closed = False
+
+    @property
+    def engine(self) -> Any:
+        """The engine that is stepped: the object that was given.
+
+        Raises:
+            SessionError: the session is closed, and nobody has the engine any more.
+        """
+        return self._held.engine
 
     def start(self) -> Self:
         """Generate in the background and return at once; goes on if the session was paused."""
         self._check_open()
-        self._stepper.begin()
+        self._loop.begin()
         return self
 
     resume = start
 
     def pause(self) -> Self:
         """Stop after the step in progress; when this returns, none is."""
-        self._stepper.take("pause")
-        self._stepper.await_rest()
+        self._loop.take("pause")
+        self._loop.await_rest()
         return self
 
     def step(self, n: int = 1, *, until: str | type[Event] | Predicate | int | None = None) -> Self:
@@ -100,34 +107,39 @@ class Run:
     def _begin(self, steps: int) -> None:
         """Take so many steps and return when the run stands; Ctrl-C pauses it."""
         try:
-            self._stepper.begin(steps=steps)
-            self._stepper.await_rest()
+            self._loop.begin(steps=steps)
+            self._loop.await_rest()
         except KeyboardInterrupt:
             self.pause()
             raise
 
     def _step_until(self, until: str | type[Event] | Predicate | int) -> None:
-        awaited = self._halts.until(until)
+        awaited = self._stops.until(until)
         try:
             self._begin(_ENDLESS)
         finally:
             awaited.remove()
         if awaited.error is not None:
-            raise SessionError(f"step(until=...): {self._stepper.message}") from awaited.error
+            raise SessionError(f"step(until=...): {self._loop.message}") from awaited.error
 
     def stop(self) -> Self:
         """End the run and abort what is unfinished, so that no block stays taken."""
-        self._stepper.take("stop")
-        self._stepper.await_end()
+        self._loop.take("stop")
+        self._loop.await_end()
         return self
 
     def close(self) -> None:
         """Stop, and let go of the engine. What was recorded stays, and can still be looked at."""
-        if not self._closed:
-            self.stop()
-            self._closed = True
-            self.recorder.close()
-            self._unsubscribe()
+        if self._closed:
+            return
+        self.stop()
+        self._closed = True
+        self.recorder.close()
+        self._unsubscribe()
+        if Run._of.get(id(self.engine)) is self:
+            del Run._of[id(self.engine)]  # another engine may get that id
+        self._loop.forget_error()
+        self._held.let_go()
 
     def run(self, timeout: float | None = None) -> Self:
         """Start, and return when the run has ended, or after ``timeout`` seconds; for scripts.
@@ -139,7 +151,7 @@ class Run:
         """
         self.start()
         try:
-            self._stepper.await_end(timeout)
+            self._loop.await_end(timeout)
         except KeyboardInterrupt:
             self.pause()
             raise
@@ -152,7 +164,7 @@ class Run:
         Raises:
             SessionError: the engine failed (its error is the cause), or the session was not started.
         """
-        if self._stepper.state == "ready":
+        if self._loop.state == "ready":
             raise SessionError("wait() before start(): the session would never end")
         news, loop = asyncio.Event(), asyncio.get_running_loop()
 
@@ -162,25 +174,25 @@ class Run:
 
         unwatch = self.watch(wake)
         try:
-            while self._stepper.alive:
+            while self._loop.alive:
                 await news.wait()
                 news.clear()
         finally:
             unwatch()
-        await asyncio.to_thread(self._stepper.await_end)
+        await asyncio.to_thread(self._loop.await_end)
         self._raise_failure()
         return self
 
     @property
     def status(self) -> Status:
         """Where the run stands."""
-        run, guesses = self._stepper, self._halts.predictions
+        run, guesses = self._loop, self._stops.predictions
         return Status(
             run.state,
-            self._halts.step,
+            self._stops.step,
             run.message,
             run.commands,
-            breaks=tuple(Break(item.id, item.text, item.enabled) for item in self._halts.breakpoints.shown),
+            breaks=tuple(Break(item.id, item.text, item.enabled) for item in self._stops.breakpoints.shown),
             predicting=guesses.on,
             upcoming=guesses.upcoming if run.state == "paused" and not run.moving else None,
             score=guesses.score,
@@ -208,7 +220,7 @@ class Run:
 
     def watch(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener(urgent)`` between two steps when there is news; returns what ends it."""
-        return self._stepper.watch(listener)
+        return self._loop.watch(listener)
 
     def command(self, command: Command, /, **details: Any) -> None:
         """Take a command of a view, on any thread and without waiting; listeners hear what came of it.
@@ -222,37 +234,37 @@ class Run:
             PagedvizError: they are at fault.
         """
         if command in ("pause", "step", "resume", "stop"):
-            # A closed session has no work and was stopped, so the stepper answers that there is nothing to do.
-            if self._stepper.ahead:
-                self._halts.seen(yes=True)  # it is shown beside the button
-            self._stepper.take(command, of_view=True)
+            # A closed session has no work and was stopped, so the loop answers that there is nothing to do.
+            if self._loop.ahead:
+                self._stops.seen(yes=True)  # it is shown beside the button
+            self._loop.take(command, of_view=True)
             return
         self._check_open()
-        self._halts.command(command, details)
-        self._stepper.notice(of_view=True)
+        self._stops.command(command, details)
+        self._loop.notice(of_view=True)
 
     def ask(self, question: Callable[[], None]) -> None:
         """Call ``question`` between two steps: on the engine's thread, or at once if there is none."""
-        self._stepper.ask(question)
+        self._loop.ask(question)
 
     # ----------------------------------------------------------------------------------------------------
 
     def _look_ahead(self, told: str) -> None:
         """What the next step would cause may have changed: a program, which reads no message, is stopped there."""
-        self._stepper.await_look()
-        if self._stepper.ahead != told:
-            self._halts.seen(yes=False)
+        self._loop.await_look()
+        if self._loop.ahead != told:
+            self._stops.seen(yes=False)
 
     def _changed(self) -> None:
-        self._stepper.notice()
+        self._loop.notice()
 
     def _note(self, batch: Batch) -> None:
-        self._halts.note(batch, moving=self._stepper.moving)
+        self._stops.note(batch, moving=self._loop.moving)
 
     def _check_open(self) -> None:
         if self._closed:
             raise SessionError("this session is closed: make a new one with pv.Session(engine)")
 
     def _raise_failure(self) -> None:
-        if self._stepper.error is not None:
-            raise SessionError(f"the engine failed: {self._stepper.message}") from self._stepper.error
+        if self._loop.error is not None:
+            raise SessionError(f"the engine failed: {self._loop.message}") from self._loop.error

@@ -53,15 +53,16 @@ class Session(Run):
 
         Raises:
             RequestError: the engine can never serve it.
-            SessionError: the session is closed.
+            SessionError: the session is closed, or its engine takes no requests.
         """
         self._check_open()
-        told = self._stepper.ahead
-        with self._stepper.turn():
-            name = self.engine.add_request(prompt, params, request_id=request_id, **sampling)
-            self._halts.look_again()
-            self._stepper.has_work()
-            self._stepper.tell(urgent=self._stepper.state != "running")
+        engine = self._held.taking_requests("submit")
+        told = self._loop.ahead
+        with self._loop.turn():
+            name = engine.add_request(prompt, params, request_id=request_id, **sampling)
+            self._stops.look_again()
+            self._loop.has_work()
+            self._loop.tell(urgent=self._loop.state != "running")
         self._look_ahead(told)
         return name
 
@@ -91,25 +92,26 @@ class Session(Run):
         template = Template(
             chat_template, add_generation_prompt, continue_final_message, dict(chat_template_kwargs or {})
         )
-        prompt = template.prompt(self.engine.tokenizer, messages)
+        prompt = template.prompt(getattr(self.engine, "tokenizer", None), messages)
         return self.submit(prompt, params, request_id=request_id, **sampling)
 
     def abort(self, request_id: str) -> bool:
         """End a request early; False if no unfinished one has that name."""
         self._check_open()
-        told = self._stepper.ahead
-        with self._stepper.turn():
-            aborted = self.engine.abort(request_id)
-            self._halts.look_again()
-            self._stepper.notice()
-            self._stepper.tell(urgent=self._stepper.state != "running")
+        engine = self._held.taking_requests("abort")
+        told = self._loop.ahead
+        with self._loop.turn():
+            aborted = engine.abort(request_id)
+            self._stops.look_again()
+            self._loop.notice()
+            self._loop.tell(urgent=self._loop.state != "running")
         self._look_ahead(told)
         return aborted
 
     @property
     def outputs(self) -> dict[str, RequestOutput]:
         """The latest output of every request by its id; what still runs is there as far as it is."""
-        return dict(self._outputs)
+        return dict(self._held.outputs)
 
     # -- where it stops by itself ----------------------------------------------------------------------------
 
@@ -145,19 +147,19 @@ class Session(Run):
             SessionError: the session is closed.
         """
         self._check_open()
-        told = self._stepper.ahead
-        added = self._halts.breakpoints.add(kind, block=block, tier=tier, sequence=sequence, before=break_before)
+        told = self._loop.ahead
+        added = self._stops.breakpoints.add(kind, block=block, tier=tier, sequence=sequence, before=break_before)
         self._look_ahead(told)
         return added
 
     @property
     def breakpoints(self) -> tuple[Breakpoint, ...]:
         """Where the run stops."""
-        return self._halts.breakpoints.shown
+        return self._stops.breakpoints.shown
 
     def clear_breakpoints(self) -> None:
         """Remove them all."""
-        self._halts.breakpoints.clear()
+        self._stops.breakpoints.clear()
 
     def predict(self, on: bool = True) -> Self:  # noqa: FBT001, FBT002 - a switch
         """Stop before each step that causes an eviction, a copy-on-write, a swap or a preemption, to guess what.
@@ -165,8 +167,8 @@ class Session(Run):
         ``status.upcoming`` says what kinds of events; ``guess`` what one expects; the next step what is chosen.
         """
         self._check_open()
-        told = self._stepper.ahead
-        self._halts.predict(on=on)
+        told = self._loop.ahead
+        self._stops.predict(on=on)
         self._look_ahead(told)
         return self
 
@@ -187,10 +189,10 @@ class Session(Run):
             ConfigError: not exactly one is given, or there is none of that id.
         """
         self._check_open()
-        self._halts.guess(Pick(block, tier, sequence, request))
+        self._stops.guess(Pick(block, tier, sequence, request))
         return self
 
     @property
     def predictions(self) -> tuple[Prediction, ...]:
         """What was guessed, and what came of it."""
-        return self._halts.predictions.made
+        return self._stops.predictions.made

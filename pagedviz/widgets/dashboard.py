@@ -19,6 +19,7 @@ from pagedviz.errors import ConfigError
 from pagedviz.trace import Trace
 from pagedviz.widgets.feed import Feed, SavedFeed
 from pagedviz.widgets.kernels import let_clicks_in
+from pagedviz.widgets.live_feed import LiveFeed
 from pagedviz.widgets.saved_view import SavedView, kept
 from pagedviz.widgets.stream import Stream
 
@@ -55,11 +56,9 @@ class Dashboard(anywidget.AnyWidget):  # type: ignore[misc]  # traitlets has no 
         for name in options:
             if name not in _OPTIONS:
                 raise ConfigError(f"Dashboard has no option {name!r}; it has {', '.join(_OPTIONS)}")
-        if isinstance(source, Trace):
-            source = SavedFeed(source)
-        elif not hasattr(source, "watch"):
+        if not isinstance(source, Trace) and not hasattr(source, "watch"):
             raise ConfigError(f"Dashboard shows a Session or a Trace, not a {type(source).__name__}")
-        self._feed: Feed = source
+        self._feed: Feed = SavedFeed(source) if isinstance(source, Trace) else LiveFeed(source)
         super().__init__(_panels=_checked(options.pop("panels", self._shows)), **options)
         # The stream listens first: views have the end of a run before its picture is drawn.
         self._stream = Stream(self._feed, self.send, look=self._look)
@@ -78,8 +77,8 @@ class Dashboard(anywidget.AnyWidget):  # type: ignore[misc]  # traitlets has no 
     def close(self) -> None:
         """Take the dashboard away and stop listening."""
         # ipywidgets closes every widget that goes away, also one whose constructor refused its arguments.
-        for part in (self._stream, self._saved):
-            if part is not None:
+        for part in (self._stream, self._saved, getattr(self, "_feed", None)):
+            if isinstance(part, (Stream, SavedView, LiveFeed)):
                 part.close()
         super().close()
 

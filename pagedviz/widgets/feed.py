@@ -88,6 +88,10 @@ class Status(Protocol):
 class Source(Protocol):
     """Where the bytes of a run are, as ``trace.Recorder`` has them."""
 
+    @property
+    def trace(self) -> Trace:
+        """What happened so far."""
+
     def snapshot(self) -> Lines:
         """The whole trace so far."""
 

@@ -14,7 +14,7 @@ def kinds_in(session, step):
 
 def rest(session):
     session.start()
-    session._stepper.await_rest()
+    session._loop.await_rest()
     return session.status
 
 

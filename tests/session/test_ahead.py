@@ -21,7 +21,7 @@ def shared(tiny):
 
 
 def looked(session):
-    session._stepper.await_rest()
+    session._loop.await_rest()
     return session.status
 
 
@@ -89,7 +89,7 @@ def test_a_button_beside_the_warning_goes_through(before_a_copy):
     before_a_copy.predict()
     assert before_a_copy.status.upcoming is not None
     before_a_copy.command("step")
-    before_a_copy._stepper.await_rest()
+    before_a_copy._loop.await_rest()
     assert before_a_copy.status.step == 2
 
 
@@ -118,7 +118,7 @@ def test_nothing_is_ahead_when_all_is_aborted(shared):
     shared.abort("r0")
     status = looked(shared)
     assert (status.state, status.message, status.upcoming) == ("paused", "", None)
-    assert shared._halts.predictions.guess is None
+    assert shared._stops.predictions.guess is None
 
 
 def test_nothing_is_ahead_of_a_run_that_was_stopped(shared):
@@ -170,7 +170,7 @@ def test_a_guess_of_somebody_who_is_gone_is_dropped(tiny, guess):
         session.guess(**guess)
         session.abort("r0")
         assert looked(session).upcoming.kinds == ("BlockCopied",)
-        assert session._halts.predictions.guess is None
+        assert session._stops.predictions.guess is None
         session.step()
         assert session.predictions == ()
 
@@ -205,7 +205,7 @@ def test_a_preemption_that_stands_though_its_step_failed_is_compared(pressed, mo
     (made,) = pressed.predictions
     assert (made.kind, made.choice, made.right) == ("RequestPreempted", (Pick(request=chosen),), right)
     assert made.step == upcoming.step - 1  # where its event is in the trace
-    assert (pressed.status.upcoming, pressed._halts.predictions.guess) == (None, None)
+    assert (pressed.status.upcoming, pressed._stops.predictions.guess) == (None, None)
     pressed.predict(False)
     pressed.run()
     assert pressed.predictions == (made,)

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from pagedviz.session.loop import NOTHING_TO_DO, Stepper
+from pagedviz.session.loop import NOTHING_TO_DO, StepLoop
 
 
 class Gated:
@@ -42,7 +42,7 @@ def stepper_of():
     made = []
 
     def make(work):
-        made.append((Stepper(work), work))
+        made.append((StepLoop(work), work))
         return made[-1][0]
 
     yield make

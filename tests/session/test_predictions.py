@@ -89,7 +89,7 @@ def test_predict_while_it_stands_looks_ahead_at_once(pressed):
     assert status.upcoming is None
 
     pressed.predict()
-    pressed._stepper.await_rest()
+    pressed._loop.await_rest()
 
     assert pressed.status.upcoming.step == status.step + 1
     pressed.step()

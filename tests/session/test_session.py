@@ -127,7 +127,7 @@ def test_step_needs_a_number_of_steps(session):
 
 @pytest.mark.parametrize("options", [{"n": 800}, {"until": 800}])
 def test_ctrl_c_pauses_single_steps(session, options):
-    stepper = session._stepper
+    stepper = session._loop
 
     def interrupt(batch):
         if batch.step == 3:
@@ -154,7 +154,7 @@ def test_submit_while_it_runs_and_after_it_ended(session):
     assert session.status.state == "finished"
 
     third = session.submit("four five", max_tokens=3)  # starts it again
-    session._stepper.await_end(60)
+    session._loop.await_end(60)
 
     assert all(output.finished for output in session.outputs.values())
     assert {second, third} < set(session.outputs)
@@ -169,7 +169,7 @@ def test_many_threads_may_submit(session):
     for worker in workers:
         worker.join(60)
 
-    session._stepper.await_end(60)
+    session._loop.await_end(60)
     if session.engine.has_unfinished_requests():  # it may have run dry in between; a submit started it again
         session.run()
 
@@ -253,7 +253,7 @@ def test_a_wait_that_is_cancelled_leaves_nothing_behind(session):
             await waiting
 
     asyncio.run(notebook())
-    assert session._stepper._listeners == []
+    assert session._loop._listeners == []
     assert session.status.state == "running"
 
 

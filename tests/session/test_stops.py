@@ -123,12 +123,12 @@ def test_a_breakpoint_in_the_last_step_is_told_and_new_work_waits(session):
     session.submit("one two", max_tokens=3)
     session.break_on("RequestFinished")
     session.start()
-    session._stepper.await_end(60)
+    session._loop.await_end(60)
     assert session.status.message == "stopped: RequestFinished in step 3 (breakpoint 1)"
 
     session.submit("three", max_tokens=3)
 
-    assert not session._stepper.alive
+    assert not session._loop.alive
 
 
 @pytest.mark.parametrize("error", [AttributeError, SystemExit, GeneratorExit])
@@ -297,4 +297,4 @@ def test_nothing_is_kept_or_planned_when_nobody_wants_to_know(session, monkeypat
     session.submit("one two", max_tokens=20)
     session.run()
 
-    assert session._halts._batches == []
+    assert session._stops._batches == []

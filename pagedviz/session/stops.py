@@ -1,4 +1,4 @@
-"""When a session's run stands still by itself: the stepper's ``Guard``, over breakpoints and predictions.
+"""When a run stands still by itself: the loop's ``Gate``, closed by breakpoints and by predictions.
 
 It keeps the batches of the step in progress until that is over, and asks the engine what the next one would cause.
 Neither is done while nobody wants to know.
@@ -16,30 +16,30 @@ from pagedviz.session.predictions import Pick, Predictions
 from pagedviz.values import is_whole, plain, whole
 
 if TYPE_CHECKING:
-    from pagedviz.engine import Engine
     from pagedviz.session.breakpoints import Predicate
+    from pagedviz.session.engines import Held
     from pagedviz.trace.state import State
 
 
 Command = Literal["pause", "step", "resume", "stop", "break", "unbreak", "predict", "guess"]
 
 
-class Halts:
+class Stops:
     """Breakpoints and predictions of one run.
 
     Args:
-        engine: is asked for its ``preview``.
+        held: the engine: who is in memory, and what the next step would cause.
         start: the state in which the session found it.
-        changed: called when what the guard goes by has changed.
+        changed: called when a breakpoint came or went, or ``predict`` was switched.
 
     Attributes:
         step: the last step that finished.
     """
 
-    def __init__(self, engine: Engine, start: State, changed: Callable[[], None]) -> None:
-        self._engine = engine
+    def __init__(self, held: Held, start: State, changed: Callable[[], None]) -> None:
+        self._held = held
         self.sizes = dict(start.num_blocks)
-        self.breakpoints = Breakpoints(self.sizes, engine.foretells, changed)
+        self.breakpoints = Breakpoints(self.sizes, held.foretells, changed)
         self.predictions = Predictions()
         self.step = start.step
         self._changed = changed
@@ -52,7 +52,7 @@ class Halts:
         if moving and (self.breakpoints.all or self.predictions.guess is not None):
             self._batches.append(batch)
 
-    # -- the guard: on the stepping thread, between two steps --------------------------------------------------
+    # -- the gate: on the loop's thread, between two steps -----------------------------------------------------
 
     def before(self, *, standing: bool) -> str:
         """What the next step would cause that somebody waits for; once for each step, unless the run stands."""
@@ -72,14 +72,13 @@ class Halts:
 
     def _ahead(self, step: int, waiting: tuple[Breakpoint, ...], *, asking: bool) -> str:
         try:
-            # A policy that cannot look ahead need not be told of while there is nothing to decide.
-            kinds = self._engine.preview().kinds if self._engine.unfinished_request_ids() else ()
+            kinds = self._held.upcoming()
         except PolicyError as error:
             self.predictions.forget()
             self._stood_before = step
             return f"stopped before step {step}, which cannot be planned: {error}"
         if asking and kinds:
-            sequences = self._engine.snapshot().sequences
+            sequences = self._held.state().sequences
             requests = {id_: sequence.request for id_, sequence in sequences.items()}
             blocks = {id_: [e for table in s.tables.values() for e in table] for id_, s in sequences.items()}
             self.predictions.ask(step, kinds, requests, blocks)
@@ -131,10 +130,12 @@ class Halts:
         """Stop for guesses from now on, or no more.
 
         Raises:
-            ConfigError: ``on`` is neither.
+            ConfigError: ``on`` is neither, or the engine cannot look ahead.
         """
         if not isinstance(on := plain(on), bool):
             raise ConfigError(f"predict({on!r}): must be True or False")
+        if on and not self._held.foretells:
+            raise ConfigError("predict(True): this engine cannot tell what its next step will cause")
         self.predictions.switch(on=on)
         self.look_again()
         self._changed()
