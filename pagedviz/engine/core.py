@@ -20,8 +20,8 @@ from pagedviz.engine.counters import Counters
 from pagedviz.engine.interrupts import Interrupts
 from pagedviz.engine.request import Request
 from pagedviz.engine.runner import Runner
-from pagedviz.engine.sampling.beam_request import BeamCommit, BeamDraw
-from pagedviz.engine.sampling.sampler import Draw, Sampler
+from pagedviz.engine.sampling.beam_request import BeamCommit
+from pagedviz.engine.sampling.sampler import Draw, Sampled, Sampler
 from pagedviz.engine.schedule.admission import Admitter
 from pagedviz.engine.schedule.costs import CostModel
 from pagedviz.engine.schedule.plan import Scheduled, StepPlan, order
@@ -42,8 +42,8 @@ from pagedviz.events import (
 from pagedviz.memory import BlockManager, EvictionPolicy, Swapper
 from pagedviz.memory.swapping import Moving
 
-Found = tuple[list[Scheduled], list[Draw], list[BeamDraw]]
-"""What was computed, and which tokens and beams it led to."""
+Found = tuple[list[Scheduled], Sampled]
+"""What was computed, and what it led to."""
 
 
 class EngineCore:
@@ -119,9 +119,7 @@ class EngineCore:
         """End requests now; their blocks are free afterwards."""
         with self._interrupts.held():
             for request in requests:
-                for sequence in request.unfinished():
-                    sequence.finish_reason = "abort"
-                    self._end_sequence(request, sequence.id, "abort")
+                self._end(request, "abort")
             self._publish()
 
     def reset_cache(self) -> int:
@@ -145,6 +143,7 @@ class EngineCore:
             BaseException: whatever the model, a kernel, a policy, the tokenizer or an interrupt raised. The step
                 has then not happened: tables, lengths and events are as before, but for who has memory.
                 Only what a subscriber raised, or an interrupt that was held back, comes after the step.
+                What is wrong with one request alone raises nothing: it ends with the reason ``"error"``.
         """
         with self._interrupts.held():
             plan = self.scheduler.plan()
@@ -159,7 +158,7 @@ class EngineCore:
                 finally:
                     for admission in plan.admitted:
                         self._fork(admission.request)  # when all of its prompt was found
-                items, draws, beams = self._attempt(plan)
+                items, sampled = self._attempt(plan)
             except BaseException:
                 try:
                     self._settle()
@@ -169,7 +168,7 @@ class EngineCore:
                 raise
             self.steps += 1
             self._pending.insert(0, _started(items))
-            self._commit(items, draws, beams, began)
+            self._commit(items, sampled, began)
             self._publish()
 
     def _attempt(self, plan: StepPlan) -> Found:
@@ -188,7 +187,7 @@ class EngineCore:
     def _execute(self, plan: StepPlan) -> Found:
         items = order(plan.scheduled)
         if not items:
-            return [], [], []
+            return [], Sampled()
         copies = []
         for item in items:
             reason = "decode" if item.decodes else "prefill"
@@ -197,34 +196,40 @@ class EngineCore:
         with self._interrupts.allowed(), torch.inference_mode():
             launches = self.runner.copy(copies)
             logits, launched = self.runner.run(batch)
-            draws, beams = self.sampler.sample(items, logits)
+            sampled = self.sampler.sample(items, logits)
         for launch in [*launches, *launched]:
             self._emit(launch)
-        return items, draws, beams
+        return items, sampled
 
-    def _commit(self, items: list[Scheduled], draws: list[Draw], beams: list[BeamDraw], began: int) -> None:
+    def _commit(self, items: list[Scheduled], sampled: Sampled, began: int) -> None:
         """Apply what the step found; nothing here calls out."""
         decode = sum(item.decodes for item in items)
         prefill = sum(item.count for item in items) - decode
         duration = (time.perf_counter_ns() - began) // 1000
-        self.counters.generation_tokens += len(draws)
+        self.counters.generation_tokens += len(sampled.draws)
         if not decode:
             self.costs.saw_prefill(prefill, duration)
         self._emit(StepFinished(duration, prefill, decode))
         for item in items:
-            sequence = item.sequence
+            sequence, request = item.sequence, item.request
             self.counters.recomputed_tokens += max(0, min(item.start + item.count, sequence.reached) - item.start)
             sequence.computed += item.count
-            self.manager.fill(sequence.id, sequence.tokens, sequence.computed, item.request.params.cache_salt)
-        for request in dict.fromkeys(item.request for item in items):
+            if request not in sampled.faults:
+                named = self.manager.fill(
+                    sequence.id, sequence.tokens, sequence.computed, request.params.cache_salt
+                )
+                request.named.update(named)
+        for request, error in sampled.faults.items():
+            self._fail(request, error)
+        for request in dict.fromkeys(item.request for item in items if item.request not in sampled.faults):
             self._fork(request)
-        for draw in draws:
+        for draw in sampled.draws:
             self._append(draw)
             self.touched[draw.request.id] = draw.request
-        for draw in draws:
+        for draw in sampled.draws:
             if draw.finish_reason is not None:
                 self._end_sequence(draw.request, draw.sequence.id, draw.finish_reason)
-        for search in beams:
+        for search in sampled.beams:
             self.counters.generation_tokens += len(search.texts) + len(search.ended)
             self._commit_beams(search)
             self.touched[search.request.id] = search.request
@@ -256,6 +261,18 @@ class EngineCore:
         sequence.cumulative_logprob += draw.logprob
         if draw.logprobs is not None:
             sequence.logprobs.append(draw.logprobs)
+
+    def _fail(self, request: Request, error: str) -> None:
+        """A request cannot go on: it ends, and nobody is to find what it wrote."""
+        request.error = error
+        self.manager.distrust(request.named)
+        self._end(request, "error")
+        self.touched[request.id] = request
+
+    def _end(self, request: Request, reason: str) -> None:
+        for sequence in request.unfinished():
+            sequence.finish_reason = reason
+            self._end_sequence(request, sequence.id, reason)
 
     def _end_sequence(self, request: Request, sequence: int, reason: str) -> None:
         self._emit(SequenceFinished(request.id, sequence, reason))

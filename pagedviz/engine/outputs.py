@@ -27,8 +27,9 @@ class CompletionOutput:
         token_ids: all generated tokens, the stop token included.
         cumulative_logprob: sum over the tokens; None unless ``logprobs``, ``best_of`` or beams were asked for.
         logprobs: per token, token id -> Logprob; None unless asked for.
-        finish_reason: ``"stop"``, ``"length"``, ``"abort"``, or None while it runs.
+        finish_reason: ``"stop"``, ``"length"``, ``"abort"``, ``"error"``, or None while it runs.
         stop_reason: the stop string or stop token id that ended it; None for the model's own end token.
+        error: why it ended with ``"error"``, with the request and the position; else None.
     """
 
     index: int
@@ -38,6 +39,7 @@ class CompletionOutput:
     logprobs: tuple[dict[int, Logprob], ...] | None
     finish_reason: str | None
     stop_reason: str | int | None
+    error: str | None = None
 
 
 @dataclass(frozen=True)
@@ -49,3 +51,8 @@ class RequestOutput:
     prompt_token_ids: tuple[int, ...]
     outputs: tuple[CompletionOutput, ...]
     finished: bool
+
+    @property
+    def error(self) -> str | None:
+        """Why it ended before it was done; None if it did not, or has not ended."""
+        return next((output.error for output in self.outputs if output.error is not None), None)

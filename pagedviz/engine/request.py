@@ -9,6 +9,7 @@ from pagedviz.engine.detokenize import TextState
 from pagedviz.engine.outputs import CompletionOutput, Logprob, RequestOutput
 from pagedviz.engine.sampling.hypotheses import BeamState
 from pagedviz.engine.sampling.params import SamplingParams
+from pagedviz.memory.eviction import Key
 
 
 class RequestStatus(Enum):
@@ -58,6 +59,8 @@ class Request:
         forked: True once every sample has blocks; before, only the first unfinished one (the leader) runs.
         preemptions: how often its blocks were taken away.
         number: of the request in the order in which they came.
+        named: the content that its sequences have put into the cache.
+        error: why it cannot go on; None if it can.
         search: where its beam search stands; ``sequences`` are the running beams, then the finished ones, as there.
     """
 
@@ -73,6 +76,8 @@ class Request:
     preemptions: int = 0
     number: int = 0
     search: BeamState = field(default_factory=BeamState)
+    named: set[Key] = field(default_factory=set)
+    error: str | None = None
 
     def seats(self) -> int:
         """How many sequences it may run at the same time."""
@@ -98,11 +103,17 @@ class Request:
 
     def output(self) -> RequestOutput:
         """The request as its caller sees it now."""
+        outputs = [self._completion(index, sequence) for index, sequence in enumerate(self._best())]
+        if self.error is not None:  # a search may have had fewer beams than are wanted by then
+            for index in range(len(outputs), self.params.n):
+                none = Sequence(-1, index, len(self.prompt_token_ids), [*self.prompt_token_ids])
+                none.finish_reason = "error"
+                outputs.append(self._completion(index, none))
         return RequestOutput(
             self.id,
             self.prompt,
             self.prompt_token_ids,
-            tuple(self._completion(index, sequence) for index, sequence in enumerate(self._best())),
+            tuple(outputs),
             self.status is RequestStatus.FINISHED,
         )
 
@@ -136,4 +147,5 @@ class Request:
             tuple(sequence.logprobs) if wanted else None,
             sequence.finish_reason,
             sequence.stop_reason,
+            self.error if sequence.finish_reason == "error" else None,
         )

@@ -11,7 +11,7 @@ as a process's mappings draw from one RAM.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from pagedviz.errors import AuditError, ConfigError
 from pagedviz.events import (
@@ -26,7 +26,7 @@ from pagedviz.events import (
 )
 from pagedviz.memory.content import chained_hashes
 from pagedviz.memory.dry_run import DryRun
-from pagedviz.memory.eviction import CachedBlock, EvictionPolicy, make_policy
+from pagedviz.memory.eviction import EvictionPolicy, Key, make_policy
 from pagedviz.memory.prefix import Prefix, PrefixFinder
 from pagedviz.memory.tier import Tier
 
@@ -198,15 +198,16 @@ class BlockManager:
         if parent in self._nameless:
             self._nameless.add(child)
 
-    def fill(self, sequence: int, tokens: Sequence[int], computed: int, salt: str = "") -> None:
-        """Name the blocks that became full: the K and V of ``tokens[:computed]`` are in memory.
+    def fill(self, sequence: int, tokens: Sequence[int], computed: int, salt: str = "") -> list[Key]:
+        """Name the blocks that became full: K and V of ``tokens[:computed]`` are in memory. Returns these names.
 
         Where another device block has the same content already, the sequence takes that one and gives its own up.
         """
+        named: list[Key] = []
         hashes = self._hashes.setdefault(sequence, [])
         known = len(hashes)
         if (known + 1) * self.block_size > computed:
-            return
+            return named
         hashes += chained_hashes(tokens, self.block_size, computed, hashes, salt)
         emit, cache = self.emit, None if sequence in self._nameless else self.device.cache
         for group, table in enumerate(self._tables[sequence]):
@@ -218,9 +219,22 @@ class BlockManager:
                 twin = cache.find((group, content))
                 if twin is None:
                     self.name(block, group, logical, content)
+                    named.append((group, content))
                 elif twin.block != block:
                     self.share(sequence, group, logical, twin.block)
                     self.release_entry(self.device, sequence, group, logical, block)
+        return named
+
+    def distrust(self, names: Collection[Key]) -> None:
+        """Let nobody find this content any more: what was written there is wrong.
+
+        Idle blocks are freed. Owned ones keep their owners, who name none any more: what follows builds on them.
+        """
+        for key in names:
+            for tier in self.tiers.values():
+                tier.forget(key)
+        contents = {content for _, content in names}
+        self._nameless.update(sequence for sequence, own in self._hashes.items() if not contents.isdisjoint(own))
 
     def name(self, block: int, group: int, logical: int, content: str) -> None:
         """Give an owned device block its name; the host tier does not keep the same content twice."""
@@ -230,16 +244,7 @@ class BlockManager:
         below = self.host.cache.find(key)
         self.device.cache.name(block, key, logical * self.block_size, self.device.step, below)
         if below is not None:
-            self._leave_host(below)
-
-    def _leave_host(self, below: CachedBlock) -> None:
-        """The host tier gives up the name that a device block took."""
-        assert self.host.cache is not None
-        if self.host.is_idle(below.block):
-            self.host.cache.revive(below)
-        self.host.cache.unname(below)
-        if self.host.pool.refcount(below.block) == 0:
-            self.host.give_up(below.key[0], below.block)
+            self.host.forget(key)
 
     def release(self, sequence: int) -> int:
         """Take all blocks from the sequence, the last first; returns how many nobody owns any more."""

@@ -119,6 +119,17 @@ class Tier:
         self.pool.free(block)
         self._emit(BlockFreed(self.name, group, block))
 
+    def forget(self, key: Key) -> None:
+        """Let nobody find this content any more; who owns its block keeps that."""
+        entry = self.cache.find(key) if self.cache else None
+        if entry is None or self.cache is None:
+            return
+        if self.cache.is_idle(entry.block):
+            self.cache.revive(entry)
+        self.cache.unname(entry)
+        if self.pool.refcount(entry.block) == 0:
+            self.give_up(key[0], entry.block)
+
     def drop_name(self, block: int) -> CachedBlock | None:
         """Take an owned block's name away, because another block bears it now."""
         entry = self.cache.entry(block) if self.cache else None

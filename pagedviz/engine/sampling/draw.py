@@ -31,7 +31,8 @@ def penalize(logits: torch.Tensor, tokens: Sequence[int], penalty: float) -> tor
 
 def distribution(logits: torch.Tensor, params: SamplingParams) -> torch.Tensor:
     """Probabilities (vocab_size,) float32 after temperature, top-k, top-p and min-p; at least one is not 0."""
-    logits = logits / params.temperature
+    # A tiny temperature must not make infinity of what is likeliest.
+    logits = (logits / params.temperature).clamp(max=torch.finfo(logits.dtype).max)
     if 0 < params.top_k < len(logits):
         least = logits.topk(params.top_k).values[-1]
         logits = logits.masked_fill(logits < least, -math.inf)

@@ -5,8 +5,9 @@ Decides, and changes nothing: the engine applies the draws once the whole step h
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence as Many
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from pagedviz.engine.outputs import Logprob
 from pagedviz.engine.request import Request, Sequence
 from pagedviz.engine.sampling.beam_request import BeamDraw, draw_beams
 from pagedviz.engine.sampling.draw import distribution, draw, penalize, uniform
+from pagedviz.engine.sampling.faults import RequestFault, blaming, what_is_wrong
 from pagedviz.engine.schedule.plan import Scheduled
 
 
@@ -42,6 +44,15 @@ class Draw:
     stop_reason: str | int | None
 
 
+@dataclass(frozen=True)
+class Sampled:
+    """What a step's logits led to. ``faults``: requests that cannot go on, each with the reason for a person."""
+
+    draws: list[Draw] = field(default_factory=list)
+    beams: list[BeamDraw] = field(default_factory=list)
+    faults: dict[Request, str] = field(default_factory=dict)
+
+
 class Sampler:
     """Draws tokens; ``eos`` are the model's end tokens."""
 
@@ -49,7 +60,7 @@ class Sampler:
         self._tokenizer = tokenizer
         self._eos = frozenset(eos)
 
-    def sample(self, items: Many[Scheduled], logits: torch.Tensor) -> tuple[list[Draw], list[BeamDraw]]:
+    def sample(self, items: Many[Scheduled], logits: torch.Tensor) -> Sampled:
         """One draw per sequence whose last token was computed, and per sample that begins; one per beam search.
 
         Args:
@@ -57,38 +68,52 @@ class Sampler:
             logits: (num_rows, vocab_size), a row per item that samples.
         """
         items = [item for item in items if item.samples]
+        sampled = Sampled()
         if not items:
-            return [], []
+            return sampled
         # Not argmax: on a CPU it is several times slower for 16-bit rows, and both take the first of equals.
-        likeliest = logits.max(-1).indices.tolist()
-        draws = []
+        most, likeliest = logits.max(-1)
+        # One look finds every broken row: the largest number of a row with NaN is NaN.
+        best = torch.where(most.isfinite(), likeliest, -1).tolist()
         beams: dict[Request, dict[Sequence, torch.Tensor]] = {}
-        for item, row, best in zip(items, logits, likeliest, strict=True):
-            if item.request.params.searches:
-                beams.setdefault(item.request, {})[item.sequence] = row
-            else:
-                draws += [self._draw(item.request, sequence, row, best) for sequence in _receivers(item)]
-        return draws, [self._search(request, rows) for request, rows in beams.items()]
+        for item, row, token in zip(items, logits, best, strict=True):
+            request = item.request
+            if request in sampled.faults:
+                continue
+            if token < 0:
+                fault = RequestFault(request, len(item.sequence.tokens), what_is_wrong(row))
+                sampled.faults[request] = str(fault)
+                continue
+            if request.params.searches:
+                beams.setdefault(request, {})[item.sequence] = row
+                continue
+            try:
+                draws = [self._draw(request, sequence, row, token) for sequence in _receivers(item)]
+                sampled.draws.extend(draws)
+            except RequestFault as fault:
+                sampled.faults[request] = str(fault)
+        for request in [request for request in beams if request not in sampled.faults]:
+            try:
+                sampled.beams.append(self._search(request, beams[request]))
+            except RequestFault as fault:
+                sampled.faults[request] = str(fault)
+        sampled.draws[:] = [draw for draw in sampled.draws if draw.request not in sampled.faults]
+        return sampled
 
     def _search(self, request: Request, rows: dict[Sequence, torch.Tensor]) -> BeamDraw:
         params = request.params
         eos = frozenset(params.stop_token_ids or ()) | (frozenset() if params.ignore_eos else self._eos)
-        logits = torch.stack([rows[sequence] for sequence in request.unfinished()])
-        return draw_beams(request, logits, eos, self._text)
+        running = request.unfinished()
+        logits = torch.stack([rows[sequence] for sequence in running])
+        read = functools.partial(self._text, request)
+        with blaming(request, len(running[0].tokens)):
+            return draw_beams(request, logits, eos, read)
 
     def _draw(self, request: Request, sequence: Sequence, row: torch.Tensor, best: int) -> Draw:
         params = request.params
-        token = best
-        if not params.greedy or params.repetition_penalty != 1:
-            logits = row.float()
-            if params.repetition_penalty != 1:
-                logits = penalize(logits, sequence.tokens, params.repetition_penalty)
-            if params.greedy:
-                token = int(logits.argmax())
-            else:
-                number = uniform(request.seed, sequence.index, len(sequence.tokens))
-                token = draw(distribution(logits, params), number)
-        text, piece = self._text(sequence, token)
+        with blaming(request, len(sequence.tokens)):
+            token = self._token(request, sequence, row, best)
+        text, piece = self._text(request, sequence, token)
         reason, stop = self._ends(request, sequence, token)
         if reason is None or reason == "length":
             reason, stop, text = _find_stop(request, sequence.text, text) or (reason, stop, text)
@@ -102,10 +127,24 @@ class Sampler:
             logprob = float(row.float().log_softmax(-1)[token])
         return Draw(request, sequence, token, text, piece, logprob, logprobs, reason, stop)
 
-    def _text(self, sequence: Sequence, token: int) -> tuple[TextState, str]:
+    def _token(self, request: Request, sequence: Sequence, row: torch.Tensor, best: int) -> int:
+        params = request.params
+        if params.greedy and params.repetition_penalty == 1:
+            return best
+        logits = row.float()
+        if params.repetition_penalty != 1:
+            logits = penalize(logits, sequence.tokens, params.repetition_penalty)
+        if params.greedy:
+            return int(logits.argmax())
+        number = uniform(request.seed, sequence.index, len(sequence.tokens))
+        return draw(distribution(logits, params), number)
+
+    def _text(self, request: Request, sequence: Sequence, token: int) -> tuple[TextState, str]:
         if self._tokenizer is None:
             return sequence.text, ""
-        text = advance(self._tokenizer, sequence.text, [*sequence.tokens, token])
+        # Tokenizers raise these for a token that they do not know. Any other error is not of this request alone.
+        with blaming(request, len(sequence.tokens), (LookupError, ValueError, TypeError, ArithmeticError)):
+            text = advance(self._tokenizer, sequence.text, [*sequence.tokens, token])
         return text, text.text[len(sequence.text.text) :]
 
     def _ends(self, request: Request, sequence: Sequence, token: int) -> tuple[str | None, str | int | None]:
