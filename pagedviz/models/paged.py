@@ -16,8 +16,12 @@ import torch
 from transformers import AttentionInterface
 
 from pagedviz.errors import ModelError
+from pagedviz.models.changes import Changes
+from pagedviz.models.offload import execution_device
 from pagedviz.models.probe import probe
+from pagedviz.models.replica import Replica
 from pagedviz.models.spec import ModelSpec, check_config, group_layers
+from pagedviz.models.unwrap import transformers_model, without_compile
 
 IMPLEMENTATION = "pagedviz"
 
@@ -72,7 +76,7 @@ def _attention(
     paged_attention: LayerAttention | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
-    """What transformers calls in place of its own attention; tensors are (1, heads, num_tokens, head_dim)."""
+    """What the layers of a replica call as their attention; tensors are (1, heads, num_tokens, head_dim)."""
     if paged_attention is None:
         raise ModelError(f"{type(module).__name__} does not pass keywords on to its attention function")
     for name, feature in REFUSED.items():
@@ -103,27 +107,36 @@ AttentionInterface.register(IMPLEMENTATION, _attention)
 
 
 class PagedModel:
-    """A transformers causal model whose attention is ours for the length of a ``forward``.
-
-    Outside of it the model is as it was: ``generate`` and everything else still work.
+    """A transformers causal model on our attention. Runs a replica; the user's own object is only read.
 
     Raises:
         ModelError: the model needs something that paged attention here lacks; the message names it.
+
+    Attributes:
+        model: the replica: the transformers model itself, without what it was wrapped in.
+        whole: the replica with the ``PeftModel`` around it, if there is one: what the user's object would compute.
+        device: where it computes, and where K and V have to be.
+        dtype: of its weights, and so of K and V.
     """
 
     def __init__(self, model: Any) -> None:
-        if not callable(getattr(getattr(model, "config", None), "get_text_config", None)):
-            raise ModelError(
-                f"{model!r} is no transformers model; Engine.from_pretrained loads one from a name or a folder"
-            )
-        self.model: Any = model.eval()
+        self._given = without_compile(model)
+        inner = transformers_model(self._given)
+        self._changes = Changes(self._given)
+        replica = Replica(self._given)
+        self.whole: Any = replica.model
+        self.model: Any = replica.of(inner)
         config = self.model.config.get_text_config()
+        self._own_attention = config._attn_implementation
+        self._attend_as(IMPLEMENTATION)
         check_config(config)
-        parameters = inspect.signature(model.forward).parameters
+        parameters = inspect.signature(self.model.forward).parameters
         self._keeps_logits = "logits_to_keep" in parameters
         self._takes_positions = "position_ids" in parameters
         if not self._takes_positions:
-            raise ModelError(f"{type(model).__name__} takes no position_ids, so sequences cannot share a batch")
+            raise ModelError(f"{type(inner).__name__} takes no position_ids, so sequences cannot share a batch")
+        self.device: torch.device = execution_device(self.model)
+        self.dtype: torch.dtype = self.model.dtype
         layers = probe(self)
         groups = group_layers(layers)
         first = layers[groups[0].layers[0]]
@@ -134,18 +147,44 @@ class PagedModel:
             groups,
             config.vocab_size,
             getattr(config, "max_position_embeddings", None),
-            _eos_token_ids(model),
+            _eos_token_ids(inner),
         )
 
-    @property
-    def device(self) -> torch.device:
-        """Where the model's weights are."""
-        return self.model.device  # type: ignore[no-any-return]
+    def follow(self) -> str | None:
+        """Look at the user's model, and run it as it is now; says what has changed since the last look.
 
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype of the model's weights, and so of K and V."""
-        return self.model.dtype  # type: ignore[no-any-return]
+        Raises:
+            ModelError: it has become what this cannot run, or a model of another shape, dtype or device.
+        """
+        change = self._changes.found()
+        if change is None:
+            return None
+        if change.structural:
+            self.renew()
+        else:
+            self._check(self.model, self.spec)
+            self._changes.remember()
+        return change.why
+
+    def renew(self) -> None:
+        """Make the replica anew.
+
+        Raises:
+            ModelError: as ``follow``.
+        """
+        new = PagedModel(self._given)
+        self._check(new.model, new.spec)
+        vars(self).update(vars(new))
+
+    def _check(self, model: Any, spec: ModelSpec) -> None:
+        """Whether K and V of the model would still fit the blocks."""
+        had = (self.device, self.dtype, *_shape(self.spec))
+        has = (execution_device(model), model.dtype, *_shape(spec))
+        if had != has:
+            raise ModelError(
+                f"the model was {', '.join(map(str, had[:2]))} when its engine was made and is now "
+                f"{', '.join(map(str, has[:2]))}, or its layers have another shape: make a new engine for it"
+            )
 
     @torch.inference_mode()
     def forward(
@@ -163,7 +202,8 @@ class PagedModel:
             logits, (num_rows, vocab_size), in the model's dtype.
         """
         keep = {"logits_to_keep": rows} if self._keeps_logits else {}
-        with self._attention_is(IMPLEMENTATION):
+        # K and V are kept in the weights' dtype, so an autocast around the call must not reach the layers.
+        with torch.autocast(self.device.type, enabled=False):
             logits = self.model(
                 input_ids=input_ids.unsqueeze(0),
                 position_ids=positions.unsqueeze(0),
@@ -174,28 +214,22 @@ class PagedModel:
         wanted: torch.Tensor = logits if self._keeps_logits else logits[rows]
         return wanted
 
-    @torch.inference_mode()
-    def run_as(self, implementation: str, paged_attention: Any, input_ids: torch.Tensor) -> None:
-        """Run the model over one short sequence, with another attention implementation in place of its own."""
-        positions = torch.arange(len(input_ids), device=input_ids.device)[None]
-        with self._attention_is(implementation):
-            self.model(
-                input_ids=input_ids[None],
-                position_ids=positions,
-                use_cache=False,
-                paged_attention=paged_attention,
-            )
-
     @contextmanager
-    def _attention_is(self, implementation: str) -> Iterator[None]:
-        config = self.model.config.get_text_config()
-        own = config._attn_implementation  # noqa: SLF001 - transformers has no public way to read it
-        # Set on the configuration itself: `set_attn_implementation` checks and walks all modules, every step.
-        config._attn_implementation = implementation  # noqa: SLF001
+    def attending_as(self, implementation: str | None = None) -> Iterator[None]:
+        """Let the replica attend in another way meanwhile: that of this name, or the model's own."""
+        self._attend_as(self._own_attention if implementation is None else implementation)
         try:
-            yield
+            with torch.autocast(self.device.type, enabled=False):
+                yield
         finally:
-            config._attn_implementation = own  # noqa: SLF001
+            self._attend_as(IMPLEMENTATION)
+
+    def _attend_as(self, implementation: str) -> None:
+        self.model.config.get_text_config()._attn_implementation = implementation
+
+
+def _shape(spec: ModelSpec) -> tuple[Any, ...]:
+    return spec.num_heads, spec.num_kv_heads, spec.head_dim, spec.groups, spec.vocab_size
 
 
 def _eos_token_ids(model: Any) -> tuple[int, ...]:

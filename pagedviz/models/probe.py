@@ -7,6 +7,7 @@ the calls themselves, which every architecture spells differently in its configu
 from __future__ import annotations
 
 from functools import partial
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -70,18 +71,19 @@ def probe(paged: PagedModel) -> dict[int, LayerSpec]:
     Raises:
         ModelError: layers bypass the attention interface, windows contradict each other, or the logits differ.
     """
-    model = paged.model
+    model, device = paged.model, paged.device
     config = model.config.get_text_config()
     total = sum(LENGTHS)
-    ids = (torch.arange(1, total + 1) * 7919 % config.vocab_size).to(model.device)
-    positions = torch.cat([torch.arange(length) for length in LENGTHS]).to(model.device)
+    ids = (torch.arange(1, total + 1) * 7919 % config.vocab_size).to(device)
+    positions = torch.cat([torch.arange(length) for length in LENGTHS]).to(device)
     recorder = _Recorder()
     # Backwards, so that a model that does not heed which rows are wanted is found out.
-    rows = torch.arange(total - 1, -1, -1, device=model.device)
+    rows = torch.arange(total - 1, -1, -1, device=device)
     try:
-        own = torch.cat([_own_logits(model, row[None]) for row in torch.split(ids, LENGTHS)]).float()
+        with paged.attending_as():
+            own = torch.cat([_own_logits(paged.whole, row[None]) for row in torch.split(ids, LENGTHS)]).float()
         ours = paged.forward(ids, positions, rows, recorder).float().flip(0)
-        check_windows(model, partial(paged.run_as, input_ids=ids[: LENGTHS[0]]))
+        check_windows(model, partial(_run_as, paged, ids[: LENGTHS[0]]))
     except (ModelError, MemoryError):
         raise
     except Exception as error:
@@ -90,7 +92,7 @@ def probe(paged: PagedModel) -> dict[int, LayerSpec]:
     if len(recorder.layers) != expected:
         raise ModelError(
             f"{type(model).__name__}: {expected - len(recorder.layers)} of {expected} layers do not go through the "
-            "attention interface (recurrent layers, or attention code of their own)"
+            f"attention interface ({_reason_of_silence(model)})"
         )
     difference = ((own - ours).square().mean().sqrt() / max(own.std().item(), 1e-3)).item()
     allowed = TOLERANCE.get(model.dtype, COARSE)
@@ -100,6 +102,24 @@ def probe(paged: PagedModel) -> dict[int, LayerSpec]:
             f"of a probe differ by {difference:.2g} of their spread (allowed: {allowed:.2g})"
         )
     return recorder.layers
+
+
+def _run_as(paged: PagedModel, ids: torch.Tensor, implementation: str, calls: Any) -> None:
+    """Run the model over one short sequence, with another attention implementation in place of its own."""
+    positions = torch.arange(len(ids), device=ids.device)[None]
+    with paged.attending_as(implementation):
+        paged.model(input_ids=ids[None], position_ids=positions, use_cache=False, paged_attention=calls)
+
+
+def _reason_of_silence(model: Any) -> str:
+    for name, part in model.named_modules():
+        if isinstance(replaced := vars(part).get("forward"), FunctionType):
+            where = f"{name or type(model).__name__}.forward"
+            return (
+                f"{where} was replaced by the function {replaced.__name__}, which calls the model itself and not "
+                "the engine's copy of it; bind it with types.MethodType, use a forward hook, or take it away"
+            )
+    return "recurrent layers, or attention code of their own"
 
 
 def _own_logits(model: Any, ids: torch.Tensor) -> torch.Tensor:

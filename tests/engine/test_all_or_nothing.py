@@ -46,7 +46,7 @@ def call_outs(engine):
         "take": (core.manager.device.pool, "take"),
         "copy": (core.runner, "copy"),
         "run": (core.runner, "run"),
-        "forward": (engine.model, "forward"),
+        "forward": (engine._paged.model, "forward"),
         "write_kv": (kernels, "write_kv"),
         "decode": (kernels, "decode"),
         "prefill": (kernels, "prefill"),
@@ -100,7 +100,7 @@ def test_ctrl_c_is_raised_in_a_forward_and_held_back_while_tables_change(
     engine, ids = begin(byte_engine)
     core = engine._core
     owner, attribute = {
-        "forward": (engine.model.model.layers[1], "forward"),
+        "forward": (engine._paged.model.model.layers[1], "forward"),
         "write_kv": (core.runner.kernels, "write_kv"),
         "take": (core.manager.device.pool, "take"),
         "fill": (core.manager, "fill"),

@@ -67,13 +67,13 @@ def check_tokens(outputs, model, reference):
 def watch(engine, stream, monkeypatch):
     """How many copies were in flight at each forward."""
     seen = []
-    forward = engine.model.forward
+    forward = engine._paged.model.forward
 
     def watched(*args, **kwargs):
         seen.append(stream.in_flight)
         return forward(*args, **kwargs)
 
-    monkeypatch.setattr(engine.model, "forward", watched)
+    monkeypatch.setattr(engine._paged.model, "forward", watched)
     return seen
 
 
@@ -159,7 +159,7 @@ def test_a_step_that_fails_while_copies_are_in_flight_loses_nothing(
 ):
     engine, ids, batches = begin(model)
     stream = late(engine)
-    forward, armed, failed = engine.model.forward, set(range(len(stream.entries), 60)), 0
+    forward, armed, failed = engine._paged.model.forward, set(range(len(stream.entries), 60)), 0
 
     def fails(*args, **kwargs):
         result = forward(*args, **kwargs) if after else None
@@ -168,7 +168,7 @@ def test_a_step_that_fails_while_copies_are_in_flight_loses_nothing(
             happens()
         return forward(*args, **kwargs) if result is None else result
 
-    monkeypatch.setattr(engine.model, "forward", fails)
+    monkeypatch.setattr(engine._paged.model, "forward", fails)
     last = {}
     while engine.has_unfinished_requests():
         steps, told = engine.stats()["steps"], len(batches)

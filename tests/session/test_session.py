@@ -199,7 +199,7 @@ def test_an_engine_failure_is_told_and_the_engine_goes_on(session, monkeypatch):
         def fail(*args, **kwargs):
             raise RuntimeError("no such kernel")
 
-        patch.setattr(session.engine.model, "forward", fail)
+        patch.setattr(session.engine._paged.model, "forward", fail)
         patch.setattr(session.engine, "step", fail)
         with pytest.raises(pv.SessionError, match="no such kernel") as caught:
             session.run()
