@@ -130,7 +130,7 @@ class PagedModel:
         self._own_attention = config._attn_implementation
         self._attend_as(IMPLEMENTATION)
         check_config(config)
-        parameters = inspect.signature(self.model.forward).parameters
+        parameters = inspect.signature(type(inner).forward).parameters  # what is put over it may take *args
         self._keeps_logits = "logits_to_keep" in parameters
         self._takes_positions = "position_ids" in parameters
         if not self._takes_positions:

@@ -3,45 +3,8 @@
 import threading
 
 import pytest
-import torch
 import transformers
-
-import pagedviz as pv
-
-PROMPTS = [[2 + (31 * at + 7 * i + at * i) % 97 for i in range(3 + at % 9)] for at in range(40)]
-LENGTH = 12
-
-
-def build(**changes):
-    torch.manual_seed(3)
-    config = transformers.LlamaConfig(
-        vocab_size=100,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        initializer_range=0.3,
-        bos_token_id=1,
-        eos_token_id=None,
-        pad_token_id=None,
-        **changes,
-    )
-    return transformers.LlamaForCausalLM(config).eval()
-
-
-def theirs(model, prompt, count=LENGTH):
-    ids = torch.tensor([prompt])
-    with torch.inference_mode():
-        found = model.generate(
-            ids, attention_mask=torch.ones_like(ids), max_new_tokens=count, do_sample=False, pad_token_id=0
-        )
-    return found[0, len(prompt) :].tolist()
-
-
-def ours(engine, prompts, count=LENGTH):
-    outputs = engine.generate(prompts, max_tokens=count, temperature=0)
-    return [list(output.outputs[0].token_ids) for output in outputs]
+from tiny_llama import PROMPTS, build, engine_of, ours, theirs
 
 
 def together(*works):
@@ -74,7 +37,7 @@ def expected():
 
 def test_two_engines_and_generate_use_one_model_on_three_threads(expected):
     model = build()
-    engines = [pv.Engine(model, block_size=4, num_device_blocks=256) for _ in range(2)]
+    engines = [engine_of(model) for _ in range(2)]
 
     def alone():
         return [theirs(model, prompt) for prompt in PROMPTS[:12]]
@@ -85,17 +48,17 @@ def test_two_engines_and_generate_use_one_model_on_three_threads(expected):
     assert own == expected[:12]
     for engine in engines:
         engine.audit()
-    assert ours(pv.Engine(model, num_device_blocks=64), PROMPTS[:2]) == expected[:2]
+    assert ours(engine_of(model), PROMPTS[:2]) == expected[:2]
     assert theirs(model, PROMPTS[0]) == expected[0]
 
 
 def test_engines_are_made_while_others_run(expected):
     """As when a cell is run again."""
     model = build()
-    engine = pv.Engine(model, block_size=4, num_device_blocks=256)
+    engine = engine_of(model)
 
     def again():
-        return [ours(pv.Engine(model, block_size=4, num_device_blocks=64), [prompt])[0] for prompt in PROMPTS[:6]]
+        return [ours(engine_of(model), [prompt])[0] for prompt in PROMPTS[:6]]
 
     running, made = together(lambda: ours(engine, PROMPTS), again)
     assert running == expected
@@ -129,7 +92,7 @@ def test_nothing_of_the_model_is_written(expected, monkeypatch, training):
     model.config.__class__ = Guarded
     before = contents(model)
     monkeypatch.setattr(Guarded, "told", [])
-    engine = pv.Engine(model, block_size=4, num_device_blocks=128)
+    engine = engine_of(model)
     assert ours(engine, PROMPTS[:3]) == expected[:3]
     assert contents(model) == before
     assert [name for where, name in Guarded.told if where == id(model.config)] == []
