@@ -39,11 +39,11 @@ from pagedviz.values import whole
 class Engine:
     """A causal transformers model that keeps its K and V in paged memory.
 
-    Calls from several threads take turns, a step at a time. In a notebook let a ``pagedviz.Session`` run it:
-    while it does, ``model`` itself is not to be used, as its attention is replaced during a step.
+    Calls from several threads take turns, a step at a time. In a notebook let a ``pagedviz.Session`` run it.
+    The model is only read: it can be used, trained, and given to other engines at the same time.
 
     Args:
-        model: a transformers causal model. It stays usable on its own.
+        model: a transformers causal model, also compiled, a ``PeftModel`` or offloaded by accelerate.
         tokenizer: its tokenizer; without one, prompts are token ids and outputs have no text.
         options: see ``EngineConfig``.
 
