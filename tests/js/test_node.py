@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -49,7 +50,13 @@ def run_node(*tests: str, **environment: Path) -> None:
         **environment,
     }
     done = subprocess.run(
-        [NODE, "--no-warnings", "--test", "--test-reporter=spec", *(str(HERE / name) for name in tests)],
+        [
+            NODE,
+            "--no-warnings",
+            "--test",
+            f"--test-reporter={HERE / 'reporter.mjs'}",
+            *(str(HERE / name) for name in tests),
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -110,6 +117,22 @@ def test_both_reducers_agree_after_every_batch(tmp_path):
         batches = list(plain.batches(seed, 60, groups=1 + seed % 2))
         assert not write_case(tmp_path, f"sound-{seed}", State(4, {"device": 24}), batches, is_sound=True)
     run_node("reducer.test.mjs", PAGEDVIZ_CASES=tmp_path)
+
+
+def test_a_failing_test_prints_its_difference_and_no_more(tmp_path):
+    batches = list(plain.batches(1, 60))
+    write_case(tmp_path, "wrong", State(4, {"device": 24}), batches, is_sound=True)
+    case = json.loads((tmp_path / "wrong.json").read_text())
+    at = next(i for i, expected in enumerate(case["states"]) if len(expected["state"]["blocks"]["device"]) > 3)
+    block = next(iter(case["states"][at]["state"]["blocks"]["device"]))
+    case["states"][at]["state"]["blocks"]["device"][block]["born"] = 999
+    (tmp_path / "wrong.json").write_text(json.dumps(case))
+    with pytest.raises(AssertionError) as failure:
+        run_node("reducer.test.mjs", PAGEDVIZ_CASES=tmp_path)
+    said = str(failure.value).partition("\nassert ")[0]
+    assert f"after batch {at}" in said
+    assert re.search(rf"\.blocks\.device\.{block}\.born is \d+, not 999", said)
+    assert len(said.splitlines()) < 12
 
 
 def test_both_reducers_agree_from_a_keyframe_on(tmp_path):

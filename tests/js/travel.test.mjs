@@ -6,9 +6,10 @@ import { test } from "node:test";
 
 const load = (name) => import(join(process.env.PAGEDVIZ_BROWSER, name));
 const { Keyframes } = await load("run/keyframes.js");
+const { History } = await load("run/history.js");
 const { Run } = await load("run/run.js");
 const { copyState, isOver, stateToJSON } = await load("run/state.js");
-const { Store } = await load("live/store.js");
+const { Store, pickOf } = await load("live/store.js");
 
 const bytes = readFileSync(join(process.env.PAGEDVIZ_CASES, "memory.pvtrace"));
 const lines = bytes.toString().trimEnd().split("\n");
@@ -68,6 +69,51 @@ test("keyframes are kept as the run passes them, and the nearest is found", () =
     assert.ok(at <= count && count - at <= Math.max(2, count - 38));
     assert.equal(found.seq, at * 4096);
   }
+});
+
+test("a step's row is its own, or the last before it; what a row says is what happened in its step", () => {
+  const { history } = run;
+  const steps = [...states.keys()];
+  for (const [row, step] of steps.entries()) {
+    assert.equal(history.rowOf(step), row);
+    assert.equal(history.at("step", row), step);
+    const { state, events } = { state: states.get(step), events: run.eventsIn(step).map(({ event: [kind] }) => kind) };
+    assert.equal(history.at("tokens", row), events.filter((kind) => kind === "TokenAppended").length, `tokens of step ${step}`);
+    assert.equal(history.at("copied", row), events.filter((kind) => kind === "BlockCopied").length, `copies of step ${step}`);
+    assert.equal(history.at("device free", row), state.block_size * (state.num_blocks.device - Object.keys(state.blocks.device ?? {}).length));
+  }
+  const sparse = new History();
+  for (const step of [3, 5, 9]) sparse.begin(step);
+  assert.deepEqual([0, 3, 4, 5, 8, 9, 100].map((step) => sparse.rowOf(step)), [0, 0, 0, 1, 1, 2, 2]);
+  assert.equal(new History().rowOf(7), 0);
+});
+
+test("the token rate at a row is that of the steps up to it, and of none after it", () => {
+  const history = new History();
+  for (const [step, tokens, duration_us] of [[1, 2, 1000], [2, 0, 0], [3, 1, 500], [4, 90, 10]]) {
+    history.begin(step);
+    for (let i = 0; i < tokens; i++) history.count({ kind: "TokenAppended" });
+    if (duration_us) history.count({ kind: "StepFinished", duration_us });
+  }
+  assert.deepEqual([1, 2, 3, 4].map((step) => history.rate(history.rowOf(step))), [2000, 2000, 2000, (93 * 1e6) / 1510]);
+  assert.equal(history.rate(history.rowOf(4), 1), 9e6);
+});
+
+test("what a cursor picks is in the tier where it is", () => {
+  const inHost = ({ sequences }) => Object.values(sequences).find(({ tables }) => tables[0]?.some(([tier]) => tier === "host"));
+  const step = [...states.keys()].find((each) => inHost(states.get(each)));
+  const { state } = run.stateAt(step);
+  const { id: sequence, tables } = inHost(states.get(step));
+  const [[tier, block]] = tables[0];
+  assert.equal(tier, "host");
+  assert.deepEqual(pickOf(state, { sequence, token: 0 }), { tier, block });
+  const logical = tables[0].length - 1;
+  assert.deepEqual(pickOf(state, { sequence, group: 0, logical }), { tier: tables[0][logical][0], block: tables[0][logical][1] });
+  assert.deepEqual(pickOf(state, { tier: "host", block: 3 }), { tier: "host", block: 3 });
+  assert.deepEqual(pickOf(state, { block: 3 }), { tier: "device", block: 3 });
+  assert.deepEqual(pickOf(state, { request: "r" }), { request: "r" });
+  assert.equal(pickOf(state, { sequence, token: 1e6 }), null);
+  assert.equal(pickOf(state, null), null);
 });
 
 /** A store that has seen the trace as a view would. */
