@@ -30,7 +30,7 @@ from pagedviz.widgets import names as _panels
 if TYPE_CHECKING:
     from pagedviz import errors, events, figures, lab, memory
     from pagedviz.engine import Engine, SamplingParams
-    from pagedviz.session import Session
+    from pagedviz.session import Conversation, Session
     from pagedviz.session.breakpoints import Breakpoint
     from pagedviz.session.predictions import Prediction
     from pagedviz.trace import Trace, record
@@ -42,6 +42,7 @@ __all__ = [
     "BackendUnavailable",
     "Breakpoint",
     "ConfigError",
+    "Conversation",
     "DamagedTraceWarning",
     "Dashboard",
     "Engine",
@@ -70,6 +71,7 @@ __all__ += _panels.__all__
 
 _HOMES = {
     "Breakpoint": "pagedviz.session.breakpoints",
+    "Conversation": "pagedviz.session",
     "Dashboard": "pagedviz.widgets",
     "Engine": "pagedviz.engine",
     "Prediction": "pagedviz.session.predictions",

@@ -88,6 +88,7 @@ class Held:
         self._gone: weakref.ref[Steppable] | None = None
         self.foretells: tuple[str, ...] = engine.foretells if isinstance(engine, LooksAhead) else ()
         self.outputs: dict[str, Any] = {}
+        self.aborted: set[str] = set()
 
     @property
     def engine(self) -> Any:
@@ -127,7 +128,7 @@ class Held:
         """Abort what is unfinished, if the engine can do that."""
         if isinstance(self.engine, TakesRequests):
             for request_id in [*self.state().requests]:
-                self.engine.abort(request_id)
+                self.abort(request_id)
 
     # -- requests, and what is ahead -----------------------------------------------------------------------------
 
@@ -145,6 +146,17 @@ class Held:
         if not isinstance(self.engine, TakesRequests):
             raise SessionError(f"{what}: a {type(self.engine).__name__} takes no requests; it can only be watched")
         return self.engine
+
+    def abort(self, request_id: str) -> bool:
+        """End a request; False if no unfinished one has that name.
+
+        Raises:
+            SessionError: the engine takes no requests.
+        """
+        aborted = self.taking_requests("abort").abort(request_id)
+        if aborted:
+            self.aborted.add(request_id)
+        return aborted
 
     def upcoming(self) -> tuple[str, ...]:
         """The kinds of events that the next step would cause, of those that can be told.

@@ -101,7 +101,7 @@ class Run:
             raise SessionError(f"step({n}, until={until!r}): give one of them")
         else:
             self._step_until(until)
-        self._raise_failure()
+        self.check()
         return self
 
     def _begin(self, steps: int) -> None:
@@ -155,7 +155,7 @@ class Run:
         except KeyboardInterrupt:
             self.pause()
             raise
-        self._raise_failure()
+        self.check()
         return self
 
     async def wait(self) -> Self:
@@ -180,8 +180,17 @@ class Run:
         finally:
             unwatch()
         await asyncio.to_thread(self._loop.await_end)
-        self._raise_failure()
+        self.check()
         return self
+
+    def check(self) -> None:
+        """Raise what ended the run, if it failed.
+
+        Raises:
+            SessionError: it did; the engine's error is the cause.
+        """
+        if self._loop.error is not None:
+            raise SessionError(f"the engine failed: {self._loop.message}") from self._loop.error
 
     @property
     def status(self) -> Status:
@@ -264,7 +273,3 @@ class Run:
     def _check_open(self) -> None:
         if self._closed:
             raise SessionError("this session is closed: make a new one with pv.Session(engine)")
-
-    def _raise_failure(self) -> None:
-        if self._loop.error is not None:
-            raise SessionError(f"the engine failed: {self._loop.message}") from self._loop.error

@@ -82,7 +82,7 @@ class Session(Run):
 
             session.chat([{"role": "user", "content": "Why is the sky blue?"}], max_tokens=64)
 
-        ``Conversation`` does so turn by turn. Arguments are those of ``submit`` and of ``Engine.chat``.
+        ``pv.Conversation(session)`` does so turn by turn. Arguments are those of ``submit`` and of ``Engine.chat``.
 
         Raises:
             RequestError: there is no template, or messages or a parameter are at fault.
@@ -98,15 +98,19 @@ class Session(Run):
     def abort(self, request_id: str) -> bool:
         """End a request early; False if no unfinished one has that name."""
         self._check_open()
-        engine = self._held.taking_requests("abort")
         told = self._loop.ahead
         with self._loop.turn():
-            aborted = engine.abort(request_id)
+            aborted = self._held.abort(request_id)
             self._stops.look_again()
             self._loop.notice()
             self._loop.tell(urgent=self._loop.state != "running")
         self._look_ahead(told)
         return aborted
+
+    def has_ended(self, request_id: str) -> bool:
+        """Whether a request is finished or was aborted here; False for one that this session knows nothing of."""
+        output = self._held.outputs.get(request_id)
+        return request_id in self._held.aborted or (output is not None and bool(output.finished))
 
     @property
     def outputs(self) -> dict[str, RequestOutput]:
