@@ -11,9 +11,11 @@ import math
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, prange, types
+from numba import prange, types
 from numba.core.types import ExternalFunction
 from numba.extending import intrinsic
+
+from pagedviz_kernels.compiling import compiled
 
 TILE = 32
 """Tokens per tile: one tile of K and V in float32 stays in a 48 kB first-level cache up to head_dim 128."""
@@ -41,7 +43,7 @@ def _to_float32(_context, element):
     return types.float32(element), build
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def write_rows(key, value, key_cache, value_cache, slots):
     """cache[slot // block_size, slot % block_size] = row, for every slot that is not negative."""
     block_size = key_cache.shape[1]
@@ -56,7 +58,7 @@ def write_rows(key, value, key_cache, value_cache, slots):
                 value_cache[block, offset, head, d] = value[token, head, d]
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def copy_pairs(cache, pairs):
     """cache[layer, target] = cache[layer, source] for every layer and pair."""
     for layer in range(cache.shape[0]):
@@ -64,7 +66,7 @@ def copy_pairs(cache, pairs):
             cache[layer, pairs[i, 1]] = cache[layer, pairs[i, 0]]
 
 
-@njit(nogil=True, cache=True, parallel=True)
+@compiled(nogil=True, parallel=True)
 def swap_pairs(source, target, pairs):
     """target[layer, j] = source[layer, i] for every layer and pair (i, j); rows are bytes."""
     count, size = pairs.shape[0], source.shape[2]
@@ -73,7 +75,7 @@ def swap_pairs(source, target, pairs):
         _memcpy(target[layer, pairs[pair, 1]].ctypes, source[layer, pairs[pair, 0]].ctypes, size)
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def gather_rows(cache, table, first, out):
     """out[head, t] = the row of token first + t; out is (num_kv_heads, tokens, head_dim)."""
     block_size = cache.shape[1]
@@ -84,7 +86,7 @@ def gather_rows(cache, table, first, out):
                 out[head, t, d] = cache[block, offset, head, d]
 
 
-@njit(nogil=True, fastmath=FAST, cache=True)
+@compiled(nogil=True, fastmath=FAST)
 def _attend_range(query, key_cache, value_cache, table, head, first, last, scale, softcap, k, v, p, acc, stats):
     """Online softmax of one KV head's query group over tokens first..last-1.
 
@@ -132,7 +134,7 @@ def _attend_range(query, key_cache, value_cache, table, head, first, last, scale
                     acc[g, d] += p[t] * v[t, d]
 
 
-@njit(parallel=True, nogil=True, cache=True)
+@compiled(parallel=True, nogil=True)
 def decode_partials(
     query, key_cache, value_cache, tables, lens, scale, window, softcap, splits, workers, partial, stats
 ):
@@ -168,7 +170,7 @@ def decode_partials(
             partial[seq, heads, split] = acc
 
 
-@njit(nogil=True, fastmath=FAST, cache=True)
+@compiled(nogil=True, fastmath=FAST)
 def merge(partial, stats, out):
     """Merge splits; an empty context gives 0.
 
