@@ -13,7 +13,8 @@ from pagedviz.values import flag, is_whole, listed, real, whole, wholes
 FIVES = [5, np.int64(5), np.uint8(5), np.array(5), torch.tensor(5), torch.tensor(5, dtype=torch.uint8)]
 NO_WHOLE = [
     True, np.bool_(True), torch.tensor(True), 5.0, np.float32(5), torch.tensor(5.0), "5", b"5", None, [5],
-    np.array([5]), torch.tensor([5]), Decimal(5), Fraction(5), float("nan"), object(),
+    np.array([5]), torch.tensor([5]), Decimal(5), Fraction(5), float("nan"),
+    pytest.param(object(), id="object()"),
 ]  # fmt: skip
 HALVES = [0.5, np.float16(0.5), np.array(0.5), torch.tensor(0.5), torch.tensor(0.5).bfloat16(), Fraction(1, 2)]
 
@@ -65,7 +66,8 @@ def test_ranges_are_told():
 
 @pytest.mark.parametrize(
     "values",
-    [[3, 4], (3, 4), {4, 3}, range(3, 5), np.array([3, 4]), torch.tensor([3, 4]), iter([3, np.int64(4)]),
+    [[3, 4], (3, 4), {4, 3}, range(3, 5), np.array([3, 4]), torch.tensor([3, 4]),
+     pytest.param(iter([3, np.int64(4)]), id="iter"),
      [torch.tensor(3), 4], frozenset({np.int32(3), 4})],
     ids=repr,
 )  # fmt: skip

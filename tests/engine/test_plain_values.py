@@ -48,7 +48,8 @@ def test_every_number_of_the_parameters_is_made_plain():
 
 @pytest.mark.parametrize(
     "ids",
-    [[98], (98,), {98}, range(98, 99), np.array([98]), torch.tensor([98]), [np.int64(98)], iter([98]),
+    [[98], (98,), {98}, range(98, 99), np.array([98]), torch.tensor([98]), [np.int64(98)],
+     pytest.param(iter([98]), id="iter"),
      np.array([98, 99]), {98, 200}],
     ids=repr,
 )  # fmt: skip

@@ -50,7 +50,7 @@ def test_what_contradicts_itself_later_can_be_drawn_before(streams):
     last = toy.batches[-1]
     bad = Batch(toy.seq, last.step + 1, 0, (BlockFreed("device", 0, 999),))
     trace = Trace(streams.info_of(toy), streams.start_of(toy), [*toy.batches, bad])
-    assert ET.fromstring(picture_of(trace, trace.state_at(last.step)))
+    assert ET.fromstring(picture_of(trace, trace.state_at(last.step))).tag == f"{SVG}svg"
     with pytest.raises(TraceFormatError):
         memory_history(trace)
 
