@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import csv
 import inspect
+import io
 import platform
-from typing import Any
 
 from pagedviz.commands import bench_memory, bench_model, bench_trace
-from pagedviz.commands.options import HelpFormatter, add_json_argument, check_writable, print_json, version_of
+from pagedviz.commands.options import HelpFormatter, add_json_argument, print_json, version_of
+from pagedviz.commands.tables import show_table
+from pagedviz.files import check_writable, write
 
 BENCHMARKS = {**bench_model.BENCHMARKS, **bench_memory.BENCHMARKS, **bench_trace.BENCHMARKS}
 
@@ -33,29 +35,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print a table; equality ends with status 1 if a token differs."""
-    check_writable(arguments.csv, "CSV")
+    if arguments.csv:
+        check_writable(arguments.csv, "CSV")
     rows, passed = BENCHMARKS[arguments.what].measure(arguments)
     machine = {
         "processor": platform.processor() or platform.machine(),
         **{name: version_of(name) for name in ("pagedviz", "torch", "transformers", "numba")},
     }
     if arguments.csv:
-        with open(arguments.csv, "w", newline="", encoding="utf-8") as file:  # noqa: PTH123 - csv wants the file
-            writer = csv.DictWriter(file, [*rows[0], *machine])
-            writer.writeheader()
-            writer.writerows({**row, **machine} for row in rows)
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, [*rows[0], *machine])
+        writer.writeheader()
+        writer.writerows({**row, **machine} for row in rows)
+        write(arguments.csv, text.getvalue().encode(), "CSV")
     if arguments.json:
         print_json({"rows": rows, "machine": machine})
     else:
-        _print_table(rows)
+        show_table(rows, BENCHMARKS[arguments.what].heads)
     return 0 if passed else 1
-
-
-def _print_table(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*rows[0])
-    for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
-    Console().print(table)

@@ -15,6 +15,7 @@ from pagedviz.commands.options import (
     make_engine,
     whole_number,
 )
+from pagedviz.commands.output import working
 from pagedviz.errors import ConfigError
 from pagedviz.lab import PREFIX_WORKLOADS, WORKLOADS
 
@@ -104,11 +105,9 @@ def add_waste_arguments(parser: argparse.ArgumentParser) -> None:
 
 def waste(arguments: argparse.Namespace) -> Rows:
     """Where the memory of every rival allocator goes, in % of its slots, beside the paper's figure 2. No model."""
-    from rich.console import Console
-
     from pagedviz.lab import waste_table
 
-    with Console(stderr=True).status("") as status:
+    with working() as status:
         rows = [asdict(row) for row in waste_table(arguments.workload, on_progress=status.update)]
     rounded = [{k: round(v, 2) if isinstance(v, float) else v for k, v in row.items()} for row in rows]
     return rounded, True
@@ -126,8 +125,6 @@ def add_policies_arguments(parser: argparse.ArgumentParser) -> None:
 
 def policies(arguments: argparse.Namespace) -> Rows:
     """Share of the prompt tokens that every eviction policy finds in device tiers of several sizes. No model."""
-    from rich.console import Console
-
     from pagedviz.lab import compare, longest_step, pool_sizes, recorded_requests
 
     if arguments.trace:
@@ -148,7 +145,7 @@ def policies(arguments: argparse.Namespace) -> Rows:
         options = {"block_size": ENGINE_OPTIONS["block_size"]["default"] if size is None else size}
         served = {name: PREFIX_WORKLOADS[name].requests(1000) for name in names}
     rows: list[dict[str, Any]] = []
-    with Console(stderr=True).status("") as status:
+    with working() as status:
         for name, requests in served.items():
             sizes = [size * options.get("num_groups", 1) for size in pool_sizes(requests, options["block_size"])]
             found = compare(requests, sizes, on_progress=status.update, **options)
@@ -165,10 +162,16 @@ def policies(arguments: argparse.Namespace) -> Rows:
     return rows, True
 
 
+WASTE_HEADS = {part: f"{part} [%]" for part in ("used", "reserved", "internal", "external", "free")} | {
+    "held": "requests held",
+    "paper_used": "used in the paper [%]",
+    "paper_held": "held in the paper",
+}
+
 BENCHMARKS = {
     "blocks": Benchmark(add_blocks_arguments, blocks, "about a minute"),
     "prefix": Benchmark(add_prefix_arguments, prefix, "minutes: it runs the model"),
-    "swap": Benchmark(add_swap_arguments, swap, "about a minute"),
-    "waste": Benchmark(add_waste_arguments, waste, "about a minute"),
-    "policies": Benchmark(add_policies_arguments, policies, "about two minutes"),
+    "swap": Benchmark(add_swap_arguments, swap, "about a minute", {"mib": "copied [MiB]"}),
+    "waste": Benchmark(add_waste_arguments, waste, "about a minute", WASTE_HEADS),
+    "policies": Benchmark(add_policies_arguments, policies, "about two minutes", {"hit_rate": "hit rate [0 to 1]"}),
 }

@@ -8,6 +8,7 @@ from typing import Any
 
 from pagedviz.commands.benchmark import Benchmark, Rows, spread
 from pagedviz.commands.options import add_engine_arguments, loading, make_engine, whole_number
+from pagedviz.commands.output import working
 
 
 def add_equality_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +30,6 @@ def equality(arguments: argparse.Namespace) -> Rows:
     Ends with status 1 if one is not.
     """
     import torch
-    from rich.console import Console
 
     from pagedviz.bench import equality as measure
     from pagedviz.engine import Engine, EngineConfig
@@ -49,7 +49,7 @@ def equality(arguments: argparse.Namespace) -> Rows:
         return Engine(model, block_size=block_size, num_device_blocks=blocks, attention=arguments.attention)
 
     rows, passed = [], True
-    with Console(stderr=True).status("") as status:
+    with working() as status:
         for row in measure(engine, prompts, arguments.max_tokens, arguments.block_sizes, status.update):
             passed = passed and row.equal
             undecided = sum(not found.counts for found in row.disagreements)

@@ -12,11 +12,15 @@ Rows = tuple[list[dict[str, Any]], bool]
 
 
 class Benchmark(NamedTuple):
-    """A benchmark: its options, what measures it (its docstring is its help), and how long that takes."""
+    """A benchmark: its options, what measures it (its docstring is its help), and how long that takes.
+
+    ``heads`` are titles of columns whose names do not say their unit.
+    """
 
     add_arguments: Callable[[argparse.ArgumentParser], None]
     measure: Callable[[argparse.Namespace], Rows]
     takes: str
+    heads: dict[str, str] | None = None
 
 
 def percentiles(values: Sequence[float]) -> tuple[float, float, float]:

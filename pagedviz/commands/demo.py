@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pagedviz.commands.options import add_engine_arguments, loading, make_engine, show, show_memory
+from pagedviz.commands.output import console, working
 from pagedviz.errors import ConfigError
+from pagedviz.files import write
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from pagedviz.engine import Engine, RequestOutput, SamplingParams
 
 QUESTIONS = (
@@ -31,13 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Generate with progress, then print texts, memory and files."""
-    from rich.console import Console
-
     from pagedviz.figures.picture.picture import picture_of
     from pagedviz.trace import last_step_in_use, record
-    from pagedviz.trace.file import write
 
-    console = Console()
     out = Path(arguments.out)
     out.mkdir(parents=True, exist_ok=True)
     if arguments.notebook and not Path(arguments.notebook).is_file():
@@ -48,7 +44,7 @@ def run(arguments: argparse.Namespace) -> None:
         params = SamplingParams(max_tokens=arguments.max_tokens, temperature=0.0)
         engine = make_engine(arguments)
     with record(engine) as recording:
-        outputs = _generate(engine, params, console)
+        outputs = _generate(engine, params)
     engine.audit()
     trace = recording.trace
     trace.save(out / "demo.pvtrace")
@@ -61,13 +57,13 @@ def run(arguments: argparse.Namespace) -> None:
     show("")
     written = {"trace": out / "demo.pvtrace", f"picture of memory after step {state.step}": out / "demo.svg"}
     if arguments.notebook:
-        with console.status("executing the notebook"):
+        with working("executing the notebook"):
             written["executed notebook"] = execute(Path(arguments.notebook), out)
     for what, path in written.items():
         show(f"{what}: {path}")
 
 
-def _generate(engine: Engine, params: SamplingParams, console: Console) -> list[RequestOutput]:
+def _generate(engine: Engine, params: SamplingParams) -> list[RequestOutput]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     latest: dict[str, RequestOutput] = {}
@@ -77,7 +73,7 @@ def _generate(engine: Engine, params: SamplingParams, console: Console) -> list[
         MofNCompleteColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=console) as progress:
+    with Progress(*columns, console=console()) as progress:
         bars: dict[str, Any] = {}
         prompts = [_as_asked(engine, question) for question in QUESTIONS]
         for output in engine.stream(prompts, params):
@@ -113,5 +109,5 @@ def execute(notebook: Path, out: Path) -> Path:
     client.extra_arguments = ["--log-level=ERROR"]
     client.execute()
     target = out / notebook.name
-    nbformat.write(content, target)
+    write(target, nbformat.writes(content).encode() + b"\n", "notebook")
     return target

@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tempfile
 import warnings
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pagedviz.errors import TraceFileError
+from pagedviz.commands.output import console, knows_unicode, working
 from pagedviz.memory.eviction import LIVE
 
 if TYPE_CHECKING:
@@ -68,10 +66,8 @@ def make_engine(arguments: argparse.Namespace, **options: Any) -> Engine:
 @contextmanager
 def loading() -> Iterator[None]:
     """Say on a terminal that a model is being loaded."""
-    from rich.console import Console
-
     note = "loading the model (the first time it is converted, which takes half a minute)"
-    with Console(stderr=True).status(note):
+    with working(note):
         yield
 
 
@@ -80,24 +76,6 @@ def whole_number(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number, 1 or more")
     return int(text)
-
-
-def check_writable(path: str | None, what: str) -> None:
-    """Refuse a file that cannot be written, before anything is computed for it.
-
-    Raises:
-        TraceFileError: the folder is not there or cannot be written to, or the path is a folder.
-    """
-    if path is None:
-        return
-    target = Path(path)
-    if target.is_dir():
-        raise TraceFileError(f"cannot write the {what} {path!r}: it is a folder")
-    try:
-        with tempfile.TemporaryFile(dir=target.parent):
-            pass
-    except OSError as error:
-        raise TraceFileError(f"cannot write the {what} {path!r}: {error.strerror}") from error
 
 
 def load_trace(path: str, *, sound_part: bool = False) -> Trace:
@@ -141,8 +119,8 @@ def add_json_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def print_json(data: Any) -> None:
-    """Print data as JSON."""
-    print(json.dumps(data, indent=2, ensure_ascii=False))  # noqa: T201 - this is the command's output
+    """Print data as JSON; what the terminal cannot show is escaped, so that nothing of the data is lost."""
+    print(json.dumps(data, indent=2, ensure_ascii=not knows_unicode()))  # noqa: T201 - this is the command's output
 
 
 def version_of(package: str) -> str:
@@ -158,11 +136,10 @@ def show(*parts: str, bold: int = 0) -> None:
 
     What a model wrote is data, for a terminal too.
     """
-    from rich.console import Console
     from rich.text import Text
 
     text = Text()
     for index, part in enumerate(parts):
         clean = "".join(c if c in "\n\t" or c.isprintable() else "\ufffd" for c in part)
         text.append(clean, style="bold" if index < bold else "")
-    Console().print(text, soft_wrap=True)
+    console().print(text, soft_wrap=True)

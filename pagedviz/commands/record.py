@@ -7,7 +7,6 @@ import argparse
 from pagedviz.commands.options import (
     add_engine_arguments,
     add_json_argument,
-    check_writable,
     loading,
     make_engine,
     print_json,
@@ -15,6 +14,7 @@ from pagedviz.commands.options import (
     show_memory,
     warn,
 )
+from pagedviz.files import check_writable
 
 SAMPLES_TEMPERATURE = 0.8
 """For several samples of a prompt: at 0 they would all be the same text."""

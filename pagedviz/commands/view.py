@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pagedviz.commands.options import add_json_argument, load_trace, print_json, show, show_memory
+from pagedviz.files import write
 
 if TYPE_CHECKING:
     from pagedviz.trace import State, Trace
@@ -37,7 +38,6 @@ def run(arguments: argparse.Namespace) -> None:
     """Load the trace, print the state, draw the picture, write or open the page."""
     from pagedviz.figures.picture.picture import picture_of
     from pagedviz.trace import last_step_in_use
-    from pagedviz.trace.file import write
 
     trace = load_trace(arguments.trace, sound_part=arguments.sound_part)
     state = trace.state_at(last_step_in_use(trace) if arguments.step is None else arguments.step)

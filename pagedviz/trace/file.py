@@ -7,18 +7,16 @@ says where, unless the caller asks for the sound part: what is before it.
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import io
 import os
-import secrets
 import zlib
 from collections.abc import Iterable
-from pathlib import Path
 from typing import NamedTuple
 
-from pagedviz.errors import ConfigError, TraceFileError, TraceFormatError
+from pagedviz.errors import TraceFileError, TraceFormatError
 from pagedviz.events import Batch, codec
+from pagedviz.files import as_path, why
 from pagedviz.trace.invariants import contradictions
 from pagedviz.trace.reducer import apply_batch
 from pagedviz.trace.state import State
@@ -182,54 +180,13 @@ def read(path: str | os.PathLike[str], *, sound_part: bool = False) -> Parts:
     try:
         data = source.read_bytes()
     except (OSError, ValueError) as error:
-        raise TraceFileError(f"cannot read the trace {os.fspath(path)!r}: {_why(error)}") from error
+        raise TraceFileError(f"cannot read the trace {os.fspath(path)!r}: {why(error)}") from error
     try:
         return from_bytes(data, sound_part=sound_part)
     except TraceFormatError as error:
         raise TraceFormatError(f"{os.fspath(path)}: {error}") from error
 
 
-def write(path: str | os.PathLike[str], data: bytes, what: str = "trace", *, compress: bool = False) -> None:
-    """Write a file whole or not at all, gzipped if ``compress``.
-
-    Raises:
-        ConfigError: the path is none.
-        TraceFileError: the folder is not there, or cannot be written to, or no file can have that name.
-    """
-    target = as_path(path)
-    if compress:
-        data = pack(data)
-    temporary = None
-    try:
-        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-        with temporary.open("xb") as file:
-            file.write(data)
-        temporary.replace(target)
-    except (OSError, ValueError) as error:
-        raise TraceFileError(f"cannot write the {what} {os.fspath(path)!r}: {_why(error)}") from error
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError, ValueError):
-                temporary.unlink(missing_ok=True)
-
-
 def pack(data: bytes) -> bytes:
     """The bytes gzipped."""
     return gzip.compress(data, _GZIP_LEVEL, mtime=0)  # no clock: equal traces are equal files
-
-
-def as_path(path: str | os.PathLike[str]) -> Path:
-    """The path, if it is one.
-
-    Raises:
-        ConfigError: it is none.
-    """
-    try:
-        return Path(path)
-    except TypeError as error:
-        raise ConfigError(f"path={path!r}: must be a text or a pathlib.Path") from error
-
-
-def _why(error: OSError | ValueError) -> str:
-    """What the system says of a file; a ``ValueError`` is about a name that none can have, say with a NUL in it."""
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -6,16 +6,18 @@ in ``trace/reducer``.
 
 from __future__ import annotations
 
+import copy
 import os
 import warnings
 from bisect import bisect_right
 from collections.abc import Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pagedviz.errors import ConfigError, DamagedTraceWarning, TraceFormatError, TruncatedTraceWarning
 from pagedviz.events import AnyEvent, Batch
 from pagedviz.events.codec import EngineInfo
+from pagedviz.files import as_path, write
 from pagedviz.trace import file
 from pagedviz.trace.replay import Replay
 from pagedviz.trace.state import State
@@ -51,6 +53,17 @@ class Trace:
         self.truncated = truncated
         self.damage = damage
         self._replay = Replay(start, self.batches)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what the trace holds, not what was computed from it."""
+        held = (self.info, self.start, self.batches, self.truncated, self.damage)
+        return _pickled, held
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Trace:
+        """A trace with a start of its own; what never changes is shared."""
+        copied = _pickled(self.info, copy.deepcopy(self.start, memo), self.batches, self.truncated, self.damage)
+        memo[id(self)] = copied
+        return copied
 
     def __repr__(self) -> str:
         return (
@@ -104,7 +117,7 @@ class Trace:
         return file.to_bytes(self.info, self.start, self.batches)
 
     def save(self, path: str | os.PathLike[str], *, compress: bool = True) -> None:
-        """Write the trace to a file, whole or not at all.
+        """Write the trace to a file, whole or not at all; links are followed, FIFOs and devices written into.
 
         Args:
             path: the file; what it is called does not matter, ``load`` and the page look at its bytes.
@@ -113,7 +126,8 @@ class Trace:
         Raises:
             TraceFileError: the file cannot be written.
         """
-        file.write(path, self.to_bytes(), compress=compress)
+        data = self.to_bytes()
+        write(path, file.pack(data) if compress else data)
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write the run as one page: the dashboard and the trace, for any browser, without network or kernel.
@@ -125,7 +139,7 @@ class Trace:
         """
         from pagedviz.browser.page import page
 
-        file.write(path, page(self.to_bytes(), self.info.model, self.damage), "page")
+        write(path, page(self.to_bytes(), self.info.model, self.damage), "page")
 
     def to_perfetto(self, path: str | os.PathLike[str]) -> None:
         """Write the run as Chrome trace events (JSON), which https://ui.perfetto.dev opens.
@@ -138,8 +152,9 @@ class Trace:
         """
         from pagedviz.trace.export.perfetto import to_json
 
-        packed = file.as_path(path).suffix == ".gz"
-        file.write(path, to_json(self), compress=packed)
+        packed = as_path(path).suffix == ".gz"
+        data = to_json(self)
+        write(path, file.pack(data) if packed else data)
 
     def to_dataframe(self) -> pd.DataFrame:
         """The events as a pandas DataFrame, a row each (``pip install 'pagedviz[pandas]'``).
@@ -191,3 +206,14 @@ class Trace:
             told = f"{name}: {parts.damage}; what is before it, to step {trace.last_step}, was read"
             warnings.warn(told, DamagedTraceWarning, stacklevel=3)
         return trace
+
+
+def _pickled(
+    info: EngineInfo,
+    start: State,
+    batches: tuple[Batch, ...],
+    truncated: bool,  # noqa: FBT001 - pickle passes by position
+    damage: str,
+) -> Trace:
+    """The trace that was pickled."""
+    return Trace(info, start, batches, truncated=truncated, damage=damage)

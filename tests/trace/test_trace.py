@@ -1,4 +1,8 @@
+import copy
+import multiprocessing
+import pickle
 import re
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -160,3 +164,42 @@ def test_states_and_info_are_plain_data(streams):
     state = streams.trace_of(streams.random_run(4)).state_at(3)
     assert msgspec.json.decode(msgspec.json.encode(state), type=State) == state
     assert msgspec.structs.fields(EngineInfo)[0].name == "model"
+
+
+def again_by_pickle(trace):
+    return pickle.loads(pickle.dumps(trace))
+
+
+@pytest.mark.parametrize("again", [again_by_pickle, copy.deepcopy, copy.copy])
+def test_a_trace_can_be_pickled_and_copied(streams, again):
+    trace = streams.trace_of(streams.random_run(3, steps=30))
+    trace.state_at(9)
+
+    other = again(trace)
+
+    assert other is not trace
+    assert other.to_bytes() == trace.to_bytes()
+    assert other.events == trace.events
+    assert (other.truncated, other.damage) == (trace.truncated, trace.damage)
+    assert other.state_at(7) == trace.state_at(7)
+
+
+@pytest.mark.parametrize("again", [again_by_pickle, copy.deepcopy])
+def test_a_copy_starts_with_a_state_of_its_own_and_keeps_what_was_wrong(streams, again):
+    whole = streams.trace_of(streams.random_run(3, steps=30))
+    trace = Trace(whole.info, whole.state_at(4), (), truncated=True, damage="cut off")
+
+    other = again(trace)
+    other.start.requests.clear()
+
+    assert trace.start.requests
+    assert (other.truncated, other.damage) == (True, "cut off")
+
+
+def test_a_trace_goes_to_another_process(streams):
+    trace = streams.trace_of(streams.random_run(3, steps=30))
+
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        there = pool.submit(Trace.to_bytes, trace).result(timeout=120)
+
+    assert there == trace.to_bytes()
