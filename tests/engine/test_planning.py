@@ -172,6 +172,16 @@ def test_the_reason_names_who_needs_how_much_and_why_this_one():
     assert plan.num_blocks == 1
 
 
+def test_nobody_begins_in_a_step_that_preempts_though_there_is_room_again():
+    plans = Plans(6)
+    plans.run(9)
+    plans.run(17, computed=16)
+    plans.add(4)
+    plan = plans.plan()
+    assert [item.request.id for item in plan.preempted] == ["r1"]
+    assert plan.admitted == ()
+
+
 @pytest.mark.parametrize(("host", "mode"), [(2, "swap"), (1, "recompute")])
 def test_a_victim_is_swapped_when_the_host_tier_has_room_to_the_block(host, mode):
     plans = full(host, preemption="swap")

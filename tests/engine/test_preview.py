@@ -169,6 +169,23 @@ class Alternating:
         return ""
 
 
+class Fickle(Alternating):
+    """A placement whose answer hangs on the block and on how often it was asked."""
+
+    def keeps(self, block):
+        return (next(self.turns) + block.serial) % 3 == 0
+
+
+@pytest.mark.parametrize("host", [1, 2, 3, 12])
+def test_a_placement_is_asked_in_the_order_of_the_step_and_no_more_often(model, host):
+    placement = Fickle()
+    options = {"num_host_blocks": host, "preemption": "recompute", "placement": placement}
+    told, steps, _ = run(new_engine(model, **options), host, look=True)
+
+    check_agreement(told, steps)
+    assert any("SwappedOut" in preview.kinds for preview in told)
+
+
 @pytest.mark.parametrize("eviction", ["random", "clock"])
 def test_plug_ins_that_remember_how_often_they_were_asked(model, eviction):
     looks = [

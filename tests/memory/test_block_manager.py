@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from pagedviz.errors import AuditError
 from pagedviz.events import BlockAllocated, BlockCopied, BlockFreed, BlockReleased, BlockShared
 from pagedviz.memory import BlockManager
+from pagedviz.memory.eviction import make_policy
 
 NUM_BLOCKS = 14
 
@@ -256,3 +257,54 @@ def test_check_finds_tables_that_contradict_the_pool(damage):
         manager.device.pool._refcounts[0] += 1
     with pytest.raises(AuditError):
         manager.check()
+
+
+def filled(tokens, sequence=0, **options):
+    manager = BlockManager(8, 2, caching=True, **options)
+    manager.write(sequence, 0, len(tokens), "prefill")
+    manager.fill(sequence, tokens, len(tokens))
+    return manager
+
+
+def test_tokens_in_memory_are_counted_once_where_they_are_shared():
+    manager = filled([1, 2, 3])
+    assert manager.num_tokens({0: 3}) == 3
+    manager.fork(0, 1, 2)
+    manager.write(1, 2, 1, "decode")
+    assert manager.num_tokens({0: 3, 1: 3}) == 4
+    manager.write(0, 3, 1, "decode")
+    assert manager.num_tokens({0: 3}) == 3, "a block with room for more counts for what is in it"
+
+
+def test_a_fork_takes_the_names_of_the_full_blocks_that_it_shares():
+    manager = filled([1, 2, 3, 4])
+    first, _ = manager.hashes(0)
+    manager.fork(0, 1, 3)
+    assert list(manager.hashes(1)) == [first]
+
+
+def test_what_was_computed_before_a_reset_is_given_no_name_afterwards_nor_are_its_forks():
+    manager = filled([1, 2])
+    manager.reset_cache()
+    manager.fork(0, 1, 2)
+    for sequence in (0, 1):
+        manager.write(sequence, 2, 2, "decode")
+        manager.fill(sequence, [1, 2, 3, 4], 4)
+        assert manager.hashes(sequence) == ()
+        manager.release(sequence)
+    assert manager.device.num_idle == 0
+
+
+def test_who_fills_a_block_that_is_there_already_takes_that_one():
+    manager = filled([1, 2])
+    manager.write(1, 0, 2, "prefill")
+    assert manager.tables(1) != manager.tables(0)
+    manager.fill(1, [1, 2], 2)
+    assert manager.tables(1) == manager.tables(0)
+    assert manager.device.pool.num_free == 7
+
+
+def test_a_policy_by_name_serves_both_tiers_and_an_object_the_device_alone():
+    own = make_policy("fifo", 8)
+    assert [tier.cache.policy_name for tier in filled([1], eviction="mru").tiers.values()] == ["mru", "mru"]
+    assert [tier.cache.policy_name for tier in filled([1], eviction=own).tiers.values()] == ["fifo", "lru"]

@@ -75,6 +75,19 @@ def test_the_latest_loss_is_told():
     assert manager.finder.find(8, [7, 7, 7]).missed == "no such prefix"
 
 
+def test_the_latest_loss_is_told_whichever_tier_it_was_in():
+    manager, swapper = memory(device=4, host=2)
+    cache(manager, TOKENS[:2], 3)
+    swapper.make_room(4)
+    manager.set_step(6)
+    manager.host.evict(manager.host.victims(1))
+    cache(manager, TOKENS[:2], 8)
+    manager.set_step(9)
+    manager.device.evict(manager.device.victims(1))
+    assert manager.device.lost((0, manager.finder.find(9, TOKENS[:3]).names[0])) == (9, "lru")
+    assert manager.finder.find(9, TOKENS[:3]).missed == "evicted at step 9 by lru"
+
+
 def test_a_loss_below_after_one_above_is_the_latest():
     manager, swapper = memory(device=4, host=2)
     cache(manager, TOKENS[:2], 3)

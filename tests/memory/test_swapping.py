@@ -243,6 +243,18 @@ def test_a_hit_brings_up_what_is_below_and_counts_in_both_tiers():
     memory.manager.check()
 
 
+def test_what_is_pinned_below_is_not_evicted_for_what_comes_down():
+    memory = Memory(device=3, host=2)
+    old, newer = memory.cache(0, [1, 2], step=1), memory.cache(1, [3, 4], step=2)
+    memory.swapper.make_room(3)
+    memory.cache(2, [5, 6], step=3)
+    memory.swapper.pin(old)
+    memory.swapper.make_room(3)
+    memory.swapper.unpin()
+    assert memory.entry(memory.host, old[0]) is not None
+    assert memory.entry(memory.host, newer[0]) is None
+
+
 def test_a_pinned_prefix_survives_the_room_that_is_made_for_it():
     memory = Memory(device=3, host=0)
     old = memory.cache(0, [1, 2, 3, 4], step=1)

@@ -92,6 +92,12 @@ def test_what_is_lost_again_is_known_as_long_as_if_it_had_been_lost_once(tier):
     assert tier.lost((0, "c1")) is None
 
 
+def test_contents_are_numbered_in_the_order_in_which_they_were_first_cached(tier):
+    cache(tier, "a", 1)
+    cache(tier, "b", 1)
+    assert [tier.cache.find((0, content)).serial for content in "ab"] == [1, 2]
+
+
 def test_a_reset_forgets_what_was_lost(tier):
     lose(tier, "a", 5)
     cache(tier, "b", 6)

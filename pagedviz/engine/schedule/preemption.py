@@ -34,11 +34,9 @@ class Preempting:
         victim = chosen.request
         ids = [sequence.id for sequence in victim.active()]
         mode, how = self._mode(chosen, dry_run, ids)
-        if mode == "swap":
-            dry_run.swap_out(ids)
-        else:
-            dry_run.release(ids)
-        return Preemption(victim, mode, "; ".join(filter(None, (short, why, how))))
+        preemption = Preemption(victim, mode, "; ".join(filter(None, (short, why, how))))
+        count_preemption(preemption, dry_run)
+        return preemption
 
     def _choose(self, candidates: list[Candidate]) -> tuple[Candidate, str]:
         name = name_of(self._victims)
@@ -62,13 +60,22 @@ class Preempting:
             return "recompute", ""
         if len(blocks) > dry_run.num_host_free:
             total = self._config.num_host_blocks
-            if wanted == "auto" and not total:
+            if not total:
                 return "recompute", ""
             room = f"of {total} host blocks {dry_run.num_host_free} are free"
             return "recompute", f"not swapped: it has {len(blocks)} blocks, and {room}"
         if wanted == "swap":
             return "swap", ""
         return self._costs.choose(len(blocks) * self._bytes_per_block, victim.tokens)
+
+
+def count_preemption(preemption: Preemption, dry_run: DryRun) -> None:
+    """Count the victim's blocks as given back."""
+    ids = [sequence.id for sequence in preemption.request.active()]
+    if preemption.mode == "swap":
+        dry_run.swap_out(ids)
+    else:
+        dry_run.release(ids)
 
 
 def tokens_in_memory(request: Request, manager: BlockManager) -> int:

@@ -42,7 +42,8 @@ class Scheduler:
         freed = self._manager.dry_run()
         while True:
             running = self._without(preempted)
-            scheduled, step, short = self._run(running, freed)
+            step = freed.copy()
+            scheduled, short = self._run(running, step)
             if not short:
                 break
             preempted.append(self._preempting.next(running, freed, short))
@@ -53,24 +54,22 @@ class Scheduler:
         gone = {item.request.id for item in preempted}
         return [request for request in self.running if request.id not in gone]
 
-    def _run(self, running: list[Request], dry_run: DryRun) -> tuple[list[Scheduled], DryRun, str]:
-        """What running requests compute; the dry run after it; and if blocks do not suffice, for whom and why."""
+    def _run(self, running: list[Request], step: DryRun) -> tuple[list[Scheduled], str]:
+        """What running requests compute, counted in ``step``; and if blocks do not suffice, for whom and why."""
         budget = self._config.max_num_batched_tokens
         scheduled: list[Scheduled] = []
         for request in running:
             work = _work(request, budget)
-            attempt = dry_run.copy()
+            free = step.num_free
             for item in work:
-                attempt.write(item.sequence.id, item.start, item.count)
-            if attempt.num_free < 0:
-                needs, total = dry_run.num_free - attempt.num_free, self._config.num_device_blocks
+                step.write(item.sequence.id, item.start, item.count)
+            if step.num_free < 0:
+                needs, total = free - step.num_free, self._config.num_device_blocks
                 blocks = "1 block" if needs == 1 else f"{needs} blocks"
-                short = f"{request.id} needs {blocks}, and {dry_run.num_free} of {total} are free"
-                return scheduled, dry_run, short
-            dry_run = attempt
+                return scheduled, f"{request.id} needs {blocks}, and {free} of {total} are free"
             scheduled += work
             budget -= sum(item.count for item in work)
-        return scheduled, dry_run, ""
+        return scheduled, ""
 
     def _admit(self, scheduled: list[Scheduled], step: DryRun) -> list[Admission]:
         """Let waiting requests begin, in order, while sequences, tokens and blocks last.
@@ -89,16 +88,14 @@ class Scheduler:
             seats -= request.seats()
             if seats < 0 or budget == 0:
                 break
-            attempt = whole.copy()
             admission = self._admission(request)
-            self._enter(admission, attempt)
-            self._complete(request, attempt, admission.prefix)
-            if attempt.num_free < 0:
+            count_admission(admission, whole)
+            self._complete(request, whole, admission.prefix)
+            if whole.num_free < 0:
                 break
-            whole = attempt
             found = None if admission.prefix is None else admission.prefix.found
             work = _work(request, budget, None if found is None else found * self._config.block_size)
-            self._enter(admission, step)
+            count_admission(admission, step)
             for item in work:
                 step.write(item.sequence.id, item.start, item.count, found)
             scheduled += work
@@ -112,13 +109,6 @@ class Scheduler:
             return Admission(request, None)
         leader = request.active()[0]
         return Admission(request, self._manager.finder.find(leader.id, leader.tokens, request.params.cache_salt))
-
-    def _enter(self, admission: Admission, dry_run: DryRun) -> None:
-        """Count what a request begins with as being on the device."""
-        if admission.prefix is None:
-            dry_run.swap_in(sequence.id for sequence in admission.request.active())
-        else:
-            dry_run.hit(admission.prefix)
 
     def _complete(self, request: Request, dry_run: DryRun, prefix: Prefix | None = None) -> None:
         """Count all tokens of a request as computed, also of the samples and beams that will fork from its leader.
@@ -160,6 +150,14 @@ class Scheduler:
         if request in self.waiting:
             self.waiting.remove(request)
         request.status = RequestStatus.FINISHED
+
+
+def count_admission(admission: Admission, dry_run: DryRun) -> None:
+    """Count what a request begins with as being on the device."""
+    if admission.prefix is None:
+        dry_run.swap_in(sequence.id for sequence in admission.request.active())
+    else:
+        dry_run.hit(admission.prefix)
 
 
 def _number(request: Request) -> int:
