@@ -1,6 +1,7 @@
 /** Breakpoints of a live session: where the engine is to stop. The list and what stops are Python's; here they are asked for and shown. */
 import { h, setText } from "../kit/dom.js";
-import { BEFORE, kindName, kindOptions } from "../words/kinds.js";
+import { BEFORE, kindName } from "../words/kinds.js";
+import { kindOptions } from "./kind_options.js";
 import { pickOf } from "../live/store.js";
 import { say } from "../words/vocabulary.js";
 

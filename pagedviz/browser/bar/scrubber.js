@@ -1,7 +1,7 @@
 /** Moving through the run: first, back, forward, last, play at several speeds, jump by kind of event, and live. */
 import { number } from "../words/describe.js";
 import { attr, h, setText } from "../kit/dom.js";
-import { kindOptions } from "../words/kinds.js";
+import { kindOptions } from "./kind_options.js";
 
 /** Steps a second. */
 const SPEEDS = [1, 2, 5, 10, 30, 100];

@@ -3,8 +3,8 @@
  * step. It grows batch by batch, from a live engine or a file. Knows nothing of ports, cursors or drawing.
  */
 import { Decoder, TraceError, named } from "./codec.js";
+import { contextOf } from "./context.js";
 import { History } from "./history.js";
-import { contextOf } from "../words/describe.js";
 import { Keyframes } from "./keyframes.js";
 import { Lanes } from "./lanes.js";
 import { Prefixes } from "./prefixes.js";

@@ -1,22 +1,17 @@
 /** Kinds of events: what they are called, of which family they are, and what an event is about. */
 import { blockName, letterOf } from "./describe.js";
-import { h } from "../kit/dom.js";
 import { THEME } from "./theme.js";
 import { say } from "./vocabulary.js";
 
 /** What the engine can stop before, because a step can be planned without being run; decisions before what follows from them. */
 export const BEFORE = ["BlockEvicted", "BlockCopied", "RequestPreempted", "SwappedOut", "SwappedIn"];
 
-const FAMILIES = Object.entries(THEME.families);
+export const FAMILIES = Object.entries(THEME.families);
 const OF = new Map(FAMILIES.flatMap(([family, kinds]) => kinds.map((kind) => [kind, family])));
 
 export const familyOf = (kind) => OF.get(kind) ?? "other";
 
 export const kindName = (kind) => say(THEME.kinds[kind] ?? kind);
-
-/** For a select, all kinds but the engine's own, by family. @param {(kind: string) => string} valueOf */
-export const kindOptions = (valueOf = (kind) => kind) =>
-  FAMILIES.slice(1).map(([family, kinds]) => h("optgroup", { label: say(family) }, ...kinds.map((kind) => h("option", { value: valueOf(kind) }, kindName(kind)))));
 
 /** What an event is about, as a cursor. */
 export function cursorOf({ kind, tier, block, target, sequence, position, request }) {

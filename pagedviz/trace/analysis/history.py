@@ -7,7 +7,7 @@ Only the blocks that a batch touched are counted again, so a long run with a lar
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pagedviz.events import (
     Batch,
@@ -27,7 +27,9 @@ from pagedviz.events import (
 )
 from pagedviz.trace.reducer import apply_batch
 from pagedviz.trace.state import MemoryUse, State
-from pagedviz.trace.trace import Trace
+
+if TYPE_CHECKING:
+    from pagedviz.trace.trace import Trace
 
 
 class MemoryPoint(NamedTuple):

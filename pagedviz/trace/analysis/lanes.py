@@ -7,7 +7,7 @@ of which a step computes nothing goes on with what it did before. JavaScript twi
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pagedviz.events import (
     AnyEvent,
@@ -21,7 +21,9 @@ from pagedviz.events import (
 from pagedviz.trace.reducer import apply_batch
 from pagedviz.trace.state import State
 from pagedviz.trace.timing import Clock, Span
-from pagedviz.trace.trace import Trace
+
+if TYPE_CHECKING:
+    from pagedviz.trace.trace import Trace
 
 ACTIVITIES = ("waiting", "prefill", "decode", "swapped", "recomputing")
 """All that a request does until it has finished."""

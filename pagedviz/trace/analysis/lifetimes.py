@@ -6,12 +6,14 @@ and ends when it is free again.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pagedviz.events import AnyEvent, BlockEvicted, BlockFreed, PrefixCacheReset
 from pagedviz.trace.reducer import apply_batch
 from pagedviz.trace.state import Block, State
-from pagedviz.trace.trace import Trace
+
+if TYPE_CHECKING:
+    from pagedviz.trace.trace import Trace
 
 ENDINGS = ("freed", "evicted", "cached", "held")
 """``freed``: nobody had it, and its content was given up; ``evicted``: cached content made room for other;

@@ -13,12 +13,14 @@ with a distance of its own. What happened before the trace began is unknown.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pagedviz.events import AnyEvent, BlockFilled, PrefixHit
 from pagedviz.trace.reducer import apply_batch
 from pagedviz.trace.state import State
-from pagedviz.trace.trace import Trace
+
+if TYPE_CHECKING:
+    from pagedviz.trace.trace import Trace
 
 FIRST = -1
 """The distance of content that was not used before."""

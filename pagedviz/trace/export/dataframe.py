@@ -9,10 +9,11 @@ import msgspec
 
 from pagedviz.errors import MissingPackage
 from pagedviz.events import KINDS, Event
-from pagedviz.trace.trace import Trace
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from pagedviz.trace.trace import Trace
 
 _DTYPES: dict[Any, str] = {int: "Int64", str: "string", bool: "boolean"}
 """Of a column, by the annotation of its field; everything else is a tuple, in a column of objects."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -37,7 +37,9 @@ from pagedviz.trace.analysis.lanes import Lanes
 from pagedviz.trace.reducer import apply_batch
 from pagedviz.trace.state import MemoryUse, State
 from pagedviz.trace.timing import Clock, Span
-from pagedviz.trace.trace import Trace
+
+if TYPE_CHECKING:
+    from pagedviz.trace.trace import Trace
 
 _Json = dict[str, Any]
 _RUN = 1
