@@ -1,4 +1,4 @@
-/** The whole: lays the parts out, and builds them anew in other words. */
+/** The dashboard: puts bar and panels together, and builds them anew when the words change (OS words). */
 import { createBreaks } from "./bar/breaks.js";
 import { createCaption } from "./bar/caption.js";
 import { createControls } from "./bar/controls.js";
@@ -134,7 +134,7 @@ function createView(store, predict, wanted) {
   let known = "";
   const unsubscribe = store.subscribe(() => {
     if (store.isLive) markRoot(root, store);
-    // What a person did, and what came of it, is shown at once; only how the run goes on may wait.
+    // What a person did, and the answer to it, is shown in the next frame; only events of the run that goes on may wait.
     const { pending, busy, error, status } = store.feed;
     const now = JSON.stringify([store.cursorVersion, pending, busy, error, { ...status, step: 0 }]);
     if (store.isTouched || now !== known) frames.schedule();

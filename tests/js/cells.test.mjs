@@ -6,7 +6,7 @@ import { test } from "node:test";
 const load = (name) => import(join(process.env.PAGEDVIZ_BROWSER, name));
 const { CellPainter, MODES } = await load("panels/block_map/cells.js");
 const { layoutOf, viewOf } = await load("panels/block_map/layout.js");
-const { ticksOf } = await load("panels/timeline/panel.js");
+const { ticksOf } = await load("panels/timeline/chart.js");
 const { Run } = await load("run/run.js");
 
 const palette = { ground: [255, 255, 255], text: [0, 0, 0], soft: [90, 90, 90], line: [200, 200, 200], cell: [240, 240, 240] };

@@ -47,7 +47,7 @@ export function createCounters() {
       ...scene, by, total, cached, uses, hit, looked: hit + missed, held: taken - cached, free: total - taken, memory: memoryOf(state), slots: total * state.block_size,
     };
     Object.values(SHOWN_NUMBERS).forEach(([, , value], i) => {
-      // What the engine does without is not shown.
+      // A number that the engine has no use for (swaps without a host tier) is not shown.
       const text = value(facts);
       cells[i].hidden = !text;
       setText(cells[i].lastChild, text || "");

@@ -1,6 +1,6 @@
 /**
  * Predict mode: the run stops before a decision, a person points at the block or sequence that they expect, and the reveal shows what was
- * chosen, why, and what Belady would have chosen where the future is known. A live session stops itself; in a recorded one we stop.
+ * chosen, why, and what Belady would have chosen where the future is known. A live session stops itself; in a recorded run this module stops.
  */
 import { beladyChoice } from "../run/belady.js";
 import { blockName, describe, list } from "../words/describe.js";
@@ -18,7 +18,7 @@ const asks = {
 /** The decisions of a step, each event by field names with what its sentence needs. */
 function decisionsIn(run, step) {
   const found = run.eventsIn(step).filter(({ event: [kind] }) => BEFORE.includes(kind)).map((entry) => run.read(entry));
-  // That what is evicted goes down follows from the eviction.
+  // A swap out without a request is the content of an evicted block on its way to the host: it follows from the eviction.
   return found.filter(({ event: { kind, request } }) => kind !== "SwappedOut" || request).sort((a, b) => BEFORE.indexOf(a.event.kind) - BEFORE.indexOf(b.event.kind));
 }
 

@@ -123,7 +123,7 @@ export class Tooltip {
   constructor(root) {
     this.root = root;
     this.element = h("div", { class: "pv-tooltip", role: "tooltip", hidden: true });
-    /** What it was shown by, "pointer" or "keys": a page that scrolls under a pointer at rest takes away nothing of the keyboard's. */
+    /** What showed it, "pointer" or "keys". When the page scrolls under a pointer that rests, only what the pointer showed is hidden. */
     this.by = "";
     root.append(this.element);
   }

@@ -16,7 +16,7 @@ export function arrange(container, byKey, keys, create) {
   });
 }
 
-/** Rows of items in a body that scrolls: what is drawn of them first is what can be seen, the rest when there is time. */
+/** Rows of items in a body that scrolls: those that can be seen are drawn first, the others when there is time. */
 export class Rows {
   constructor(body, container, selector) {
     Object.assign(this, { body, container, selector, first: 0, last: 0 });

@@ -81,7 +81,7 @@ export class Feed {
     this.close?.();
   }
 
-  /** Say a command again until it is answered, if twice is the same as once: it may be lost as a hello may be. */
+  /** Repeat a command until it is answered, if doing it twice is the same as once: JupyterLab may lose it, as it may lose a hello. */
   #repeat(cmd) {
     if (cmd === "step") return;
     this.timer = setTimeout(() => {

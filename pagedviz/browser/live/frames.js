@@ -1,6 +1,7 @@
 /**
- * When what is drawn: once an animation frame, only while somebody can see it, and what is in sight before the rest, so that a jump
- * shows at once however much there is below.
+ * Decides when each panel is drawn: at most once in an animation frame of the browser, and only while the page can be seen. Panels in
+ * sight come first; those that are scrolled away follow, so that a jump to another step shows at once. *News* are events that arrive
+ * from a run that goes on. Knows nothing of what panels draw.
  */
 import { attr, isDark, readPalette } from "../kit/dom.js";
 
@@ -15,20 +16,20 @@ import { attr, isDark, readPalette } from "../kit/dom.js";
  * @property {boolean} [spansRun] it shows steps after the one that is looked at too
  */
 
-/** The part of all processors' time that is for drawing news in the long run: an engine beside the page comes first. */
+/** Drawing news may take 3 % of the time of all processors on average: the model runs on the same computer, and watching must not slow it down. */
 const SHARE = 0.03;
 
-/** What is saved of it for when much happens, and how long news wait at most, however long they took, in milliseconds. */
+/** Time that drawing did not take is saved up for when much happens, at most so many milliseconds of it. News wait at most MAX_REST milliseconds. */
 const MAX_SAVED = 300;
 const MAX_REST = 500;
 
-/** While news follow one another, what is out of sight is drawn once in so many milliseconds. */
+/** While news keep coming, panels that are scrolled out of sight are drawn once in so many milliseconds. */
 const MAX_WAIT = 250;
 
-/** After a jump it is drawn in the next frames, for so many milliseconds of each: a person may jump again. */
+/** After a jump they are drawn in the next frames, for so many milliseconds of each frame: the person may jump again meanwhile. */
 const MAX_FILL = 8;
 
-/** How much time there is for news, in milliseconds of `clock`. */
+/** How much time there is for drawing news: it grows as the clock goes on, and shrinks by what drawing took. In milliseconds. */
 export class Budget {
   constructor(cores, clock) {
     Object.assign(this, { clock, share: SHARE * cores, saved: MAX_SAVED, counted: clock() });
@@ -41,7 +42,7 @@ export class Budget {
     this.counted = now;
   }
 
-  /** How long news have to wait. */
+  /** How many milliseconds the next news must wait until there is time for them. */
   get rest() {
     this.spend(0);
     return Math.max(0, -this.saved / this.share);
@@ -63,13 +64,13 @@ function watchTheme(onChange) {
 }
 
 function paletteOf(root) {
-  attr(root, "data-theme", null); // the page's colours are to be read, not those that were settled on
+  attr(root, "data-theme", null); // colours are read from the page, not from the theme that was set here before
   attr(root, "data-theme", isDark(readPalette(root).ground) ? "dark" : "light");
   return readPalette(root);
 }
 
 /**
- * Draw in frames from now on.
+ * Draw in animation frames from now on, until `end` is called.
  * @param {HTMLElement} root
  * @param {import("./store.js").Store} store
  * @param {Panel[]} panels
@@ -84,7 +85,7 @@ export function drawInFrames(root, store, panels, { drawAlways, drawSeen }) {
   let timer = 0;
   let newsTimer = 0;
   let isNews = false;
-  /** Whether something is left to draw, when some of that was drawn last, and whether it is left because a person jumped. */
+  /** Whether panels out of sight are still to be drawn; when one of them was drawn last; whether they wait because a person jumped. */
   let isLeft = false;
   let since = 0;
   let hasJumped = false;
@@ -115,7 +116,7 @@ export function drawInFrames(root, store, panels, { drawAlways, drawSeen }) {
     const began = performance.now();
     drawPanels(scene);
     store.isTouched = false;
-    // A task of its own comes when the frame has been laid out and painted.
+    // The browser lays out and paints before it runs this, so the time for that is counted too.
     if (isNews) setTimeout(() => budget.spend(performance.now() - began));
     isNews = false;
   }
@@ -134,7 +135,7 @@ export function drawInFrames(root, store, panels, { drawAlways, drawSeen }) {
     const isJump = store.isTouched && first.length > 0;
     hasJumped ||= isJump;
     if (isJump && !isLeft) since = now;
-    // What is out of sight: in the frames after a jump, else once in a while.
+    // Panels out of sight: in the frames after a jump, else once in MAX_WAIT milliseconds.
     const isTurn = (hasJumped && !isJump) || now >= since + MAX_WAIT;
     const end = hasJumped ? performance.now() + MAX_FILL : Infinity;
     const left = () => shown.filter(({ isDue, isPart }) => isDue || isPart);

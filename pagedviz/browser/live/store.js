@@ -1,6 +1,7 @@
 /**
  * What all panels look at: the run, the step at which a person looks (null: live, the latest), and one cursor: a block, an entry of a
- * block table, or a token. Pointing passes; a pin stays. Looking back never stops the engine.
+ * block table, or a token. What is pointed at is forgotten when the pointer leaves; what was clicked (a pin) stays. Looking back never
+ * stops the engine.
  */
 import { Feed } from "./feed.js";
 import { blockOf } from "../run/state.js";
@@ -81,14 +82,14 @@ export class Store {
     this.dataVersion = 0;
     this.viewVersion = 0;
     this.cursorVersion = 0;
-    /** Whether a person changed what is seen since it was drawn: that cannot wait. */
+    /** Whether a person changed what is seen since it was last drawn: then it is drawn in the next frame. */
     this.isTouched = false;
     /** The step that is looked at, null for the latest. @type {number | null} */
     this.at = null;
     this.past = null;
-    /** What panels keep for the panel that comes after them, in other words. */
+    /** What a panel keeps for the one that replaces it when the dashboard is built anew in other words (OS words). */
     this.kept = {};
-    /** How blocks are coloured, one of MODES. */
+    /** How blocks are coloured, one of the modes in theme.json. */
     this.mode = "owner";
     /** @type {Cursor | null} */
     this.hovered = null;

@@ -1,5 +1,5 @@
 /**
- * What Belady would have evicted, who knows the future: of the cached blocks, one whose content is asked for last, or never again in the run.
+ * What Belady's rule, which knows the future, would have evicted: of the cached blocks, one whose content is asked for last, or never again in the run.
  * Content is asked for when a request that begins to run looks for it, whether it is found or must be computed.
  * L. A. Belady, "A study of replacement algorithms for a virtual-storage computer" (IBM Systems Journal, 1966).
  */

@@ -11,7 +11,7 @@ export class Prefixes {
     this.byHash = new Map();
     /** What was evicted when. @type {[number, string][]} */
     this.evictions = [];
-    // Of what a trace begins with, the holders know the text.
+    // A trace may begin in the middle of a run: blocks that are full then have their text from the sequences that hold them.
     for (const { id, tables } of state.sequences.values()) {
       for (const [logical, [tier, block]] of (tables.get(0) ?? []).entries()) {
         const { hash } = state.blocks.get(tier)?.get(block) ?? {};

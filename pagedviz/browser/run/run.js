@@ -97,7 +97,7 @@ export class Run {
       this.state = this.#after(batches.length);
       refuse(`is damaged: ${error.message}`);
     }
-    // All of it is sound: only now is it seen anywhere but in the state.
+    // The whole batch is sound: only now do history, lanes and prefixes hear of it.
     history.begin(batch.step);
     for (const event of events) history.count(event);
     for (const look of looks) look();

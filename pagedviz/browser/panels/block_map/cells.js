@@ -9,7 +9,7 @@ import { extentOf } from "./layout.js";
 import { THEME } from "../../words/theme.js";
 
 const pack = ([r, g, b]) => ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
-/** A colour that knows its pixel: tiny cells are many, and need no more of it. */
+/** A colour with its pixel value beside it: a map of tiny cells reads it very often. */
 const packed = (colour) => Object.assign(colour, { pixel: pack(colour) });
 const owners = THEME.owners.map((hex) => packed(parseHex(hex)));
 const states = Object.fromEntries(Object.entries(THEME.states).map(([name, hex]) => [name, packed(parseHex(hex))]));
