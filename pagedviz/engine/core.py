@@ -40,7 +40,7 @@ from pagedviz.events import (
     TokenAppended,
 )
 from pagedviz.memory import BlockManager, EvictionPolicy, Swapper
-from pagedviz.memory.swapping import Moving
+from pagedviz.memory.moving import Moving
 
 Found = tuple[list[Scheduled], Sampled]
 """What was computed, and what it led to."""

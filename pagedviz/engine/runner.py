@@ -12,7 +12,7 @@ from pagedviz.engine.config import EngineConfig
 from pagedviz.errors import BackendUnavailable, ConfigError
 from pagedviz.events import KernelLaunched
 from pagedviz.memory.block_manager import Copy
-from pagedviz.memory.swapping import Moving, Pairs
+from pagedviz.memory.moving import Moving, Pairs
 from pagedviz.models import PagedModel
 from pagedviz.models.devices import DTYPES
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
+from pagedviz.errors import PolicyError
 from pagedviz.memory.eviction import CachedBlock
-from pagedviz.memory.plugin import check_choice
+from pagedviz.memory.plugin import check_choice, explanation, name_of
+
+Choice = tuple[CachedBlock, str]
+"""A block that is evicted, and why."""
 
 
 class Placement(Protocol):
@@ -80,3 +85,33 @@ def make_placement(choice: str | Placement) -> Placement:
     """
     check_choice("placement", choice, PLACEMENTS, {"keeps": ["block"], "explain": ["block"]})
     return PLACEMENTS[choice]() if isinstance(choice, str) else choice
+
+
+def divide(chosen: Sequence[Choice], placement: Placement, room: int) -> tuple[list[Choice], list[Choice]]:
+    """Which of the evicted blocks keep their content in the host tier, and which lose it; each with the reason why.
+
+    Args:
+        chosen: evicted blocks with the reasons for that, the first to go first.
+        placement: is asked of one after the other, the last one first, while there is room.
+        room: blocks that the host tier has for them.
+
+    Raises:
+        PolicyError: the placement raised, or explained its decision with what is no text.
+    """
+    kept: list[Choice] = []
+    lost: list[Choice] = []
+    for entry, why in reversed(chosen):
+        if len(kept) == room:
+            lost.append((entry, f"{why}; it is given up: the host tier is full"))
+        else:
+            keeps, words = _ask(placement, entry)
+            (kept if keeps else lost).append((entry, f"{why}; {words}"))
+    return kept[::-1], lost[::-1]
+
+
+def _ask(placement: Placement, entry: CachedBlock) -> tuple[bool, str]:
+    try:
+        keeps, words = bool(placement.keeps(entry)), placement.explain(entry)
+    except Exception as error:
+        raise PolicyError(f"placement policy {name_of(placement)!r} raised {error!r}") from error
+    return keeps, explanation("placement policy", placement, words)

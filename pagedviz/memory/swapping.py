@@ -10,9 +10,7 @@ under way when its tables change, as everybody who uses its target waits for it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
 
-from pagedviz.errors import PolicyError
 from pagedviz.events import (
     BlockAllocated,
     BlockCached,
@@ -23,47 +21,9 @@ from pagedviz.events import (
 )
 from pagedviz.memory.block_manager import BlockManager
 from pagedviz.memory.eviction import CachedBlock
-from pagedviz.memory.placement import Placement, make_placement
-from pagedviz.memory.plugin import explanation, name_of
+from pagedviz.memory.moving import Move, Moved, Moving, Pairs, Tell, no_tensors
+from pagedviz.memory.placement import Placement, divide, make_placement
 from pagedviz.memory.prefix import Prefix
-
-Choice = tuple[CachedBlock, str]
-"""A block that is evicted, and why."""
-
-Pairs = Sequence[tuple[int, int]]
-
-
-class Moving(Protocol):
-    """A copy between the tiers, perhaps under way."""
-
-    @property
-    def num_bytes(self) -> int:
-        """K and V of all its blocks."""
-        ...
-
-    @property
-    def duration_us(self) -> int:
-        """0 until it is known."""
-        ...
-
-
-class Moved(NamedTuple):
-    """A copy that is done."""
-
-    num_bytes: int
-    duration_us: int
-
-
-Move = Callable[[str, Pairs], Moving]
-"""``move("out" | "in", pairs)`` copies the content of (source block, target block) pairs to the other tier."""
-
-Tell = Callable[[SwappedOut | SwappedIn, Moving], None]
-"""Emits an event. Whoever lets copies be under way corrects its duration when that is known."""
-
-
-def no_tensors(direction: str, pairs: Pairs) -> Moved:  # noqa: ARG001 - the shape of Move
-    """A move without a model: there is nothing to copy."""
-    return Moved(0, 0)
 
 
 class Swapper:
@@ -97,52 +57,26 @@ class Swapper:
         chosen = device.victims(count - device.pool.num_free)
         if not chosen:
             return
-        kept, lost = self._divide(chosen)
+        host = self._manager.host
+        kept, lost = divide(chosen, self.placement, host.num_available) if host.pool.num_blocks else ([], chosen)
         down = [entry for entry, _ in kept]
         self._host_room(len(down))
-        targets = self._manager.host.pool.upcoming(len(down))
+        targets = host.pool.upcoming(len(down))
         pairs = tuple((entry.block, target) for entry, target in zip(down, targets, strict=True))
         moving = self._copy("out", pairs)
         # The device gives the names up before the host takes them over.
-        emit, manager = self._manager.emit, self._manager
+        emit = self._manager.emit
         for entry, target in zip(down, targets, strict=True):
-            manager.host.pool.take_these([target])
+            host.pool.take_these([target])
             emit(BlockCached("host", entry.key[0], target, entry.key[1]))
         if pairs:
             self._tell(SwappedOut("", pairs, moving.num_bytes, moving.duration_us), moving)
         device.evict(kept, lost=False)
         device.evict(lost)
-        host = manager.host
         for entry, target in zip(down, targets, strict=True):
             host.pool.drop(target)
             self._name_goes(entry, target)
             host.keep(target, entry.used)
-
-    def _divide(self, chosen: list[Choice]) -> tuple[list[Choice], list[Choice]]:
-        """Which of these keep their content in the host tier, and which lose it; each with the reason for that too.
-
-        If there is no room for all that the placement names, the last of them are kept.
-        """
-        host = self._manager.host
-        if not host.pool.num_blocks:
-            return [], chosen
-        kept: list[Choice] = []
-        lost: list[Choice] = []
-        for entry, why in reversed(chosen):
-            if len(kept) == host.num_available:
-                lost.append((entry, f"{why}; it is given up: the host tier is full"))
-            else:
-                keeps, words = self._place(entry)
-                (kept if keeps else lost).append((entry, f"{why}; {words}"))
-        return kept[::-1], lost[::-1]
-
-    def _place(self, entry: CachedBlock) -> tuple[bool, str]:
-        """What the placement decides, and why."""
-        try:
-            keeps, words = bool(self.placement.keeps(entry)), self.placement.explain(entry)
-        except Exception as error:
-            raise PolicyError(f"placement policy {name_of(self.placement)!r} raised {error!r}") from error
-        return keeps, explanation("placement policy", self.placement, words)
 
     def _host_room(self, count: int) -> None:
         host = self._manager.host

@@ -22,7 +22,7 @@ from pagedviz.engine.schedule.preemption import count_preemption
 from pagedviz.engine.schedule.scheduler import Scheduler, count_admission
 from pagedviz.errors import PolicyError
 from pagedviz.memory import CachedBlock, DryRun
-from pagedviz.memory.placement import make_placement
+from pagedviz.memory.placement import Choice, divide, make_placement
 from pagedviz.memory.plugin import name_of
 from pagedviz.memory.prefix_cache import PrefixCache
 
@@ -123,20 +123,11 @@ def _kept(count: int, core: EngineCore, config: EngineConfig, dry_run: DryRun) -
     if not room or config.placement in ("always", "never"):
         return min(room, count) if config.placement == "always" else 0
     placement = make_placement(config.placement)
-    kept = 0
-    try:
-        keeps = _copy_of("placement policy", placement, placement).keeps
-        for entry in reversed(_victims(count, core, dry_run)):  # asked as the swapper asks
-            if kept < room:
-                kept += bool(keeps(entry))
-    except PolicyError:
-        raise
-    except Exception as error:
-        raise PolicyError(f"placement policy {name_of(placement)!r} raised {error!r}") from error
-    return kept
+    kept, _ = divide(_victims(count, core, dry_run), _copy_of("placement policy", placement, placement), room)
+    return len(kept)
 
 
-def _victims(count: int, core: EngineCore, dry_run: DryRun) -> list[CachedBlock]:
+def _victims(count: int, core: EngineCore, dry_run: DryRun) -> list[Choice]:
     """What the eviction policy will choose: a copy of it is told and asked the same."""
     own = core.manager.device.cache
     assert own is not None, "what is evicted was cached"
@@ -147,7 +138,7 @@ def _victims(count: int, core: EngineCore, dry_run: DryRun) -> list[CachedBlock]
         cache.retire(_entry(cache, block), core.steps + 1)
     for block in dry_run.revived:
         cache.revive(_entry(cache, block))
-    return [entry for entry, _ in cache.victims(count)]
+    return cache.victims(count)
 
 
 def _entry(cache: PrefixCache, block: int) -> CachedBlock:
