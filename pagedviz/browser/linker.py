@@ -136,11 +136,10 @@ def _scope(module: _Module, shared: list[str]) -> str:
     lines = [f"// {module.name}"]
     if shared:
         lines.append(f"let {', '.join(_outside(module.name, name) for name in shared)};")
-    lines.append("(() => {")  # a block would do, but minifiers lift functions out of blocks
-    if module.imports:
-        # A constant is as good as the live binding of ES modules: nothing that is exported is assigned to again.
-        bound = (f"{here} = {_outside(home, name)}" for home, name, here in module.imports)
-        lines.append(f"const {', '.join(bound)};")
+    # A parameter is as good as the live binding of ES modules: nothing that is exported is assigned to again.
+    # A block would be a scope too, but minifiers lift functions out of blocks.
+    lines.append(f"(({', '.join(here for _, _, here in module.imports)}) => {{")
     lines.append(module.body)
     lines += [f"{_outside(module.name, name)} = {name};" for name in shared]
-    return "\n".join((*lines, "})();\n"))
+    given = ", ".join(_outside(home, name) for home, name, _ in module.imports)
+    return "\n".join((*lines, f"}})({given});\n"))

@@ -69,9 +69,9 @@ def test_a_module_comes_once_and_after_those_it_imports(write):
     assert link(root, "index.js") == (
         "const { sum } = (() => {\n"
         "// a.js\nlet a$a;\n(() => {\nconst a = 1;\nconst unused = 2;\na$a = a;\n})();\n"
-        "// b.js\nlet b$b;\n(() => {\nconst a = a$a;\nconst b = a;\nb$b = b;\n})();\n"
-        "// index.js\nlet index$sum;\n(() => {\nconst b = b$b, a = a$a;\nconst sum = a + b;\n"
-        "index$sum = sum;\n})();\n"
+        "// b.js\nlet b$b;\n((a) => {\nconst b = a;\nb$b = b;\n})(a$a);\n"
+        "// index.js\nlet index$sum;\n((b, a) => {\nconst sum = a + b;\n"
+        "index$sum = sum;\n})(b$b, a$a);\n"
         "return { sum: index$sum };\n})();\n"
         "export default { sum };\nexport { sum };\n"
     )

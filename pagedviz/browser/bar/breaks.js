@@ -1,5 +1,5 @@
 /** Breakpoints of a live session: where the engine is to stop. The list and what stops are Python's; here they are asked for and shown. */
-import { h, setText } from "../kit/dom.js";
+import { h, pushButton, setText } from "../kit/dom.js";
 import { BEFORE, kindName } from "../words/kinds.js";
 import { kindOptions } from "./kind_options.js";
 import { pickOf } from "../live/store.js";
@@ -30,8 +30,8 @@ export function createBreaks(store) {
     const breaks = status?.breaks ?? [];
     for (const option of pinned) option.disabled = touched()[option.value]?.[option.value] === undefined;
     if (shown === (shown = JSON.stringify(breaks))) return;
-    chips.replaceChildren(...breaks.map(({ id, text, enabled }) => h("button", {
-      type: "button", class: "pv-button", title: "Remove this breakpoint", "aria-label": `Remove the breakpoint: ${text}`, onclick: () => store.feed.send({ cmd: "unbreak", id }),
+    chips.replaceChildren(...breaks.map(({ id, text, enabled }) => pushButton({
+      title: "Remove this breakpoint", "aria-label": `Remove the breakpoint: ${text}`, onclick: () => store.feed.send({ cmd: "unbreak", id }),
     }, `${text}${enabled ? "" : " (off)"} ×`)));
     setText(select.firstChild, breaks.length ? "and on …" : "break on …");
   }

@@ -1,5 +1,5 @@
 /** The keyboard, for the dashboard as a whole; keys that a panel or a control takes for itself do not come here. */
-import { h } from "../kit/dom.js";
+import { h, pushButton } from "../kit/dom.js";
 import { THEME } from "../words/theme.js";
 import { say } from "../words/vocabulary.js";
 
@@ -27,7 +27,7 @@ const takes = (target, key, movesInTime) => {
 export function createKeys(root, store, scrubber, more) {
   const help = h("div", { class: "pv-help", role: "dialog", "aria-label": "Keys", tabindex: "-1", hidden: true, "data-testid": "help" },
     h("dl", {}, ...Object.entries({ ...HELP, ...more, "?": "this help" }).flatMap(([keys, text]) => [h("dt", {}, keys), h("dd", {}, say(text))])));
-  const button = h("button", { type: "button", class: "pv-button", title: "Keys (?)", "aria-label": "Help: keys", "aria-expanded": "false", "data-testid": "help-button", onclick: () => toggleHelp() }, "?");
+  const button = pushButton({ title: "Keys (?)", "aria-label": "Help: keys", "aria-expanded": "false", "data-testid": "help-button", onclick: () => toggleHelp() }, "?");
   function toggleHelp(isOn = help.hidden) {
     help.hidden = !isOn;
     button.setAttribute("aria-expanded", String(isOn));

@@ -4,7 +4,7 @@
  */
 import { beladyChoice } from "../run/belady.js";
 import { blockName, describe, list } from "../words/describe.js";
-import { attr, h, setText, toggle } from "../kit/dom.js";
+import { attr, h, pushButton, setText, toggle } from "../kit/dom.js";
 import { BEFORE, kindName } from "../words/kinds.js";
 import { blockOf } from "../run/state.js";
 import { pickOf } from "../live/store.js";
@@ -67,7 +67,7 @@ export function createPredict(store) {
   }, { class: "pv-toggle pv-mode", "data-testid": "predict" });
   const question = h("span", { role: "status", "data-testid": "question" });
   const answer = h("span", { class: "pv-answer" });
-  const reveal = h("button", { type: "button", class: "pv-button", "data-testid": "reveal", onclick: () => uncover() }, "Reveal");
+  const reveal = pushButton({ "data-testid": "reveal", onclick: () => uncover() }, "Reveal");
   const score = h("span", { class: "pv-fact", "data-testid": "score" });
   const result = h("p", { class: "pv-result", role: "status", "data-testid": "result" });
   const root = h("div", { class: "pv-predict" }, question, answer, reveal, score, result);

@@ -1,6 +1,6 @@
 /** Moving through the run: first, back, forward, last, play at several speeds, jump by kind of event, and live. */
 import { number } from "../words/describe.js";
-import { attr, h, setText } from "../kit/dom.js";
+import { attr, h, pushButton, setText } from "../kit/dom.js";
 import { kindOptions } from "./kind_options.js";
 
 /** Steps a second. */
@@ -10,7 +10,7 @@ export function createScrubber(store, predict) {
   const range = h("input", {
     type: "range", class: "pv-range", step: "1", "aria-label": "Step that is looked at", "data-testid": "scrubber", oninput: () => store.go(Number(range.value)),
   });
-  const button = (name, sign, label, onclick) => h("button", { type: "button", class: "pv-button", title: label, "aria-label": label, "data-testid": name, onclick }, sign);
+  const button = (name, sign, label, onclick) => pushButton({ title: label, "aria-label": label, "data-testid": name, onclick }, sign);
   const kind = h("select", { class: "pv-select", "aria-label": "Kind of event to jump to", "data-testid": "jump-kind" }, ...kindOptions());
   kind.value = "BlockCopied";
   const speed = h("select", { class: "pv-select", "aria-label": "Speed of play", "data-testid": "speed" }, ...SPEEDS.map((n) => h("option", { value: n }, `${n} steps/s`)));

@@ -17,6 +17,8 @@ export function h(tag, attributes = {}, ...children) {
   return element;
 }
 
+export const pushButton = (attributes, ...children) => h("button", { type: "button", class: "pv-button", ...attributes }, ...children);
+
 /** @param {Record<string, (event: Event) => void>} listeners by `on…` */
 export function listen(element, listeners) {
   for (const [name, listener] of Object.entries(listeners)) element.addEventListener(name.slice(2), listener);

@@ -4,7 +4,7 @@
  */
 import { CellPainter } from "./cells.js";
 import { blockUnder, layoutOf, movedTo, revealing, viewOf, zoomed } from "./layout.js";
-import { attr, css, fit, h, setText } from "../../kit/dom.js";
+import { attr, css, fit, h, pushButton, setText } from "../../kit/dom.js";
 import { describeBlock, plural, tierName } from "../../words/describe.js";
 import { useOf } from "../../run/state.js";
 import { say } from "../../words/vocabulary.js";
@@ -142,7 +142,7 @@ export function createTierMap(tier, store, tooltip, redraw) {
     },
   });
   const zoomButton = (text, name, key, factor) =>
-    h("button", { type: "button", class: "pv-button", "aria-label": `${say(name)}, ${tierName(tier)}`, title: `${say(name)} (${key})`, "data-zoom": factor, onclick: () => view && zoomBy(factor) }, text);
+    pushButton({ "aria-label": `${say(name)}, ${tierName(tier)}`, title: `${say(name)} (${key})`, "data-zoom": factor, onclick: () => view && zoomBy(factor) }, text);
   const shown = h("span", {});
   const tools = h("span", { class: "pv-zoom", role: "group", "aria-label": `Zoom, ${tierName(tier)}` },
     shown, zoomButton("−", "Zoom out", "-", 0.5), zoomButton("+", "Zoom in", "+, or Ctrl and the wheel", 2), zoomButton("fit", "Fit all blocks", "0", 0));

@@ -1,5 +1,5 @@
 /** The state as a real table, for screen readers and for copying; and the Python that leads to what is selected. */
-import { h, setText } from "../../kit/dom.js";
+import { h, pushButton, setText } from "../../kit/dom.js";
 import { blockName, letterOf, number, tierName, visible } from "../../words/describe.js";
 import { labels, say } from "../../words/vocabulary.js";
 
@@ -37,8 +37,7 @@ export function pythonFor(step, state, cursor) {
 export function create(view, store) {
   const select = h("select", { class: "pv-select", "aria-label": "What the table shows", "data-testid": "table-kind", onchange: () => store.touch() }, ...Object.keys(TABLES).map((name) => h("option", { value: name }, say(name))));
   const said = h("span", { class: "pv-note", role: "status" });
-  const copy = (name, label, textOf) => h("button", {
-    type: "button", class: "pv-button", "data-testid": name,
+  const copy = (name, label, textOf) => pushButton({ "data-testid": name,
     async onclick() {
       const text = textOf();
       try {

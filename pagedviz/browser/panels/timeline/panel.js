@@ -3,7 +3,7 @@
  * at the step that is looked at. A click goes to a step, a drag shows only a part of the run.
  */
 import { MARKS, STACK, drawChart, markStep } from "./chart.js";
-import { attr, css, fit, h, legendItem, setLegend, setText, toggle } from "../../kit/dom.js";
+import { attr, css, fit, h, legendItem, pushButton, setLegend, setText, toggle } from "../../kit/dom.js";
 import { number, plural } from "../../words/describe.js";
 import { memoryOf } from "../../run/state.js";
 import { THEME } from "../../words/theme.js";
@@ -26,7 +26,7 @@ export function create(view, store, tooltip) {
   /** The steps shown, null for all of them; and where a drag began. */
   let { brush = null } = store.kept;
   let pressed = null;
-  const all = h("button", { type: "button", class: "pv-button", "data-testid": "timeline-all", hidden: !brush, onclick: () => show(null) }, "all steps");
+  const all = pushButton({ "data-testid": "timeline-all", hidden: !brush, onclick: () => show(null) }, "all steps");
   view.head.append(all);
   const show = (range) => {
     store.kept.brush = brush = range;
