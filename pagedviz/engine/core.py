@@ -51,6 +51,7 @@ class EngineCore:
 
     def __init__(self, runner: Runner, sampler: Sampler, config: EngineConfig, bus: EventBus) -> None:
         self._bus = bus
+        self._caching = config.prefix_caching
         self._pending: list[AnyEvent] = []
         self._copies: list[tuple[int, Moving]] = []  # and where in _pending their events are
         self._interrupts = Interrupts()
@@ -122,12 +123,25 @@ class EngineCore:
                 self._end(request, "abort")
             self._publish()
 
-    def reset_cache(self) -> int:
+    def reset_cache(self, reason: str) -> int:
         """Give up every cached block; returns how many there were."""
         with self._interrupts.held():
-            cached = self.manager.reset_cache()
+            cached = self.manager.reset_cache(reason)
             self._publish()
         return cached
+
+    def follow_model(self) -> None:
+        """Run the model as it is now; if it was changed, what was computed before is found no more.
+
+        Weights are looked at while somebody waits: only who is admitted is given what others computed.
+
+        Raises:
+            ModelError: the engine cannot run what the model has become.
+        """
+        with self._interrupts.held():
+            change = self.runner.model.follow(weights=bool(self.scheduler.waiting))
+            if change and self._caching:
+                self.reset_cache(change)
 
     def change_eviction(self, eviction: str | EvictionPolicy) -> None:
         """Let another policy decide which device blocks are evicted."""
@@ -146,6 +160,7 @@ class EngineCore:
                 What is wrong with one request alone raises nothing: it ends with the reason ``"error"``.
         """
         with self._interrupts.held():
+            self.follow_model()
             plan = self.scheduler.plan()
             if not plan.scheduled and not plan.preempted and not plan.admitted:
                 assert not self.requests, "requests wait for what will never be free"

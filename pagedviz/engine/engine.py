@@ -240,7 +240,9 @@ class Engine:
                 del core.touched[request_id]
 
     def preview(self) -> Preview:
-        """What the next step would do to memory: it is planned, and not taken. Changes nothing.
+        """What the next step would do to memory: it is planned, and not taken.
+
+        Changes nothing, but that the prefix cache of a model that was changed is given up, as a step does first.
 
         Raises:
             PolicyError: a policy raised, chose what it must not, or is a plug-in that cannot be copied.
@@ -248,6 +250,7 @@ class Engine:
         with self._turn:
             if not self._core.requests:  # a policy that cannot be copied need not be told of: there is no decision
                 return Preview(self._core.steps + 1)
+            self._core.follow_model()
             return look_ahead(self._core, self.config)
 
     def has_unfinished_requests(self) -> bool:
@@ -322,9 +325,20 @@ class Engine:
             return self._auditor.state()
 
     def reset_prefix_cache(self) -> int:
-        """Give up every cached block, in both tiers; returns how many there were. Running requests keep theirs."""
+        """Give up every cached block, in both tiers, and look at the model anew. Running requests keep theirs.
+
+        A step does so by itself when it sees that weights, modules or adapters were changed. It does not see writes
+        through ``parameter.data``, nor other attributes of modules: call this after them.
+
+        Returns:
+            how many cached blocks there were.
+
+        Raises:
+            ModelError: the engine cannot run what the model has become.
+        """
         with self._turn:
-            return self._core.reset_cache()
+            self._paged.renew()
+            return self._core.reset_cache("it was asked for")
 
     def change_eviction(self, eviction: str | EvictionPolicy) -> None:
         """Let another policy decide from now on which cached device block goes first.

@@ -269,9 +269,13 @@ class BlockEvicted(Event, frozen=True):
 
 
 class PrefixCacheReset(Event, frozen=True):
-    """All cached blocks were freed, ``blocks`` of them, and no block has a name any more."""
+    """All cached blocks were freed, ``blocks`` of them, and no block has a name any more.
+
+    ``reason`` is a sentence's end: ``the weight lm_head.weight was written``; empty in traces of before.
+    """
 
     blocks: Int
+    reason: str = ""
 
 
 # -- tier -----------------------------------------------------------------------------------------------------

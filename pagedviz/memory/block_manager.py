@@ -297,14 +297,14 @@ class BlockManager:
         for tier in self.tiers.values():
             tier.set_step(step)
 
-    def reset_cache(self) -> int:
+    def reset_cache(self, reason: str = "") -> int:
         """Free all cached blocks and forget all names; returns how many were freed.
 
         Sequences that have blocks keep them, and name none any more: whoever resets may have changed the weights.
         """
         self._nameless.update(self._tables)
         cached = self.device.clear() + self.host.clear()
-        self.emit(PrefixCacheReset(cached))
+        self.emit(PrefixCacheReset(cached, reason))
         return cached
 
     def change_eviction(self, eviction: str | EvictionPolicy) -> None:

@@ -1,7 +1,7 @@
 """Whether a model is what it was when it was last looked at: what was computed before may not hold any more.
 
 A look compares each parameter's identity, its version (writes in place count it up) and its address, which modules
-there are, and which adapters of PEFT are active. It is taken in every step, so it has to be quick. It does not see
+there are, and which adapters of PEFT are active. It is taken in steps, so it has to be quick. It does not see
 writes through ``parameter.data``, which move no version, other attributes of modules, and weights that accelerate
 keeps elsewhere.
 """
@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from operator import attrgetter, is_, is_not, ne
+from itertools import chain, repeat
+from operator import attrgetter, getitem, ne
 from typing import Any
 from weakref import ref
 
@@ -19,6 +20,7 @@ from torch import nn
 
 from pagedviz.models.offload import is_offloaded
 
+_version = attrgetter("_version")
 _MARKS = ("_active_adapter", "_disable_adapters", "merged_adapters")
 """What PEFT's layers say of themselves."""
 
@@ -42,40 +44,51 @@ class Changes:
         """From now on, changes are those against the model as it is."""
         modules = dict(self._model.named_modules())
         kept = {name: part._parameters for name, part in modules.items() if not is_offloaded(part)}
-        self._weights = [weights for weights in kept.values() if weights]
-        self._names = [
-            f"{name}.{own}" for name, weights in kept.items() for own in weights if weights[own] is not None
-        ]
+        places = [(f"{name}.{own}", some, own) for name, some in kept.items() for own in some]
+        there = [place for place in places if place[1][place[2]] is not None]
+        self._names, self._owners, self._keys = ([place[part] for place in there] for part in range(3))
+        empty = [place for place in places if place[1][place[2]] is None]
+        self._empty = [[place[part] for place in empty] for part in (1, 2)]
+        self._all = list(kept.values())
+        self._count = len(places)
         self._parts = [part._modules for part in modules.values() if part._modules]
-        self._states = [vars(part) for part in modules.values()]
+        self._states: list[Any] = [vars(part) for part in modules.values()]
         self._tuners = [part for part in modules.values() if _is_tuner(part)]
-        now = self._parameters()
-        self._version = attrgetter("_version") if all(map(_has_version, now)) else id
-        self._address = torch.Tensor.data_ptr if all(map(_has_address, now)) else id
-        # Weak, so that weights that the user has given up do not stay; no other object can be a living one's ref.
-        self._refs = list(map(ref, now))
-        self._versions, self._addresses = list(map(self._version, now)), list(map(self._address, now))
+        weights = self._weights()
+        # An address or an id says which tensor it is only while that tensor lives. The references are weak, so that
+        # weights that the user gives up do not stay because of them.
+        gone: list[object] = []
+        self._gone = gone
+        self._refs = [ref(weight, gone.append) for weight in weights]
+        self._version = _version if not any(map(torch.Tensor.is_inference, weights)) else id
+        self._address = torch.Tensor.data_ptr if all(map(_has_address, weights)) else id
         self._seen_parts, self._seen_adapters = self._structure(), self._adapters()
+        self._seen = self._marks(weights)
 
-    def found(self) -> Change | None:
-        """What has changed; None if nothing has."""
+    def found(self, *, weights: bool = True) -> Change | None:
+        """What has changed; None if nothing has.
+
+        Args:
+            weights: look at the weights' values too, which takes five times as long.
+        """
         if self._structure() != self._seen_parts:
             return Change("modules of the model were replaced", structural=True)
         if self._adapters() != self._seen_adapters:
             return Change("adapters of the model were switched, scaled or merged", structural=True)
-        return self._values_found(self._parameters())
+        return self._found_in_weights() if weights else None
 
-    def _values_found(self, now: list[torch.Tensor]) -> Change | None:
-        if len(now) != len(self._refs):
+    def _found_in_weights(self) -> Change | None:
+        try:
+            filled = any(value is not None for value in map(getitem, *self._empty))  # a bias, say
+            now = self._marks(self._weights())
+        except (KeyError, TypeError):  # one is not there, or None is in its place
+            filled = True
+        if filled or sum(map(len, self._all)) != self._count:
             return Change("the model has other parameters", structural=True)
-        if not all(map(is_, map(ref, now), self._refs)):
-            return self._named(map(is_not, map(ref, now), self._refs), "replaced")
-        versions, addresses = list(map(self._version, now)), list(map(self._address, now))
-        if versions != self._versions:
-            return self._named(map(ne, versions, self._versions), "written")
-        if addresses != self._addresses:
-            return self._named(map(ne, addresses, self._addresses), "moved or replaced")
-        return None
+        for seen, new, what in zip(self._seen, now, ("replaced", "written", "moved or replaced"), strict=True):
+            if seen != new:
+                return self._named(map(ne, seen, new), what)
+        return Change("weights were replaced") if self._gone else None
 
     def _named(self, differs: Iterable[bool], what: str) -> Change:
         """A change of some weights' values; the first of them is told by name."""
@@ -84,15 +97,17 @@ class Changes:
             return Change(f"the weight {names[0]} was {what}")
         return Change(f"{len(names):,} weights were {what}, {names[0]} first")
 
-    def _parameters(self) -> list[torch.Tensor]:
-        return [weight for weights in self._weights for weight in weights.values() if weight is not None]
+    def _weights(self) -> list[torch.Tensor]:
+        return list(map(getitem, self._owners, self._keys))
+
+    def _marks(self, weights: list[torch.Tensor]) -> tuple[list[int], list[int], list[int]]:
+        """What tells one content of the weights from another: the objects, their versions and addresses."""
+        return list(map(id, weights)), list(map(self._version, weights)), list(map(self._address, weights))
 
     def _structure(self) -> list[Any]:
         """The modules, and what was put in place of a module's own ``forward``."""
-        found: list[Any] = [state.get("forward") for state in self._states]
-        for parts in self._parts:
-            found += parts.values()
-        return found
+        replaced = map(dict.get, self._states, repeat("forward"))
+        return [*replaced, *chain.from_iterable(map(dict.values, self._parts))]
 
     def _adapters(self) -> list[Any]:
         found = [vars(self._model).get("active_adapter")]
@@ -108,10 +123,6 @@ class Changes:
 def _is_tuner(module: nn.Module) -> bool:
     """True for a layer of PEFT that adapters have changed."""
     return all(hasattr(module, mark) for mark in _MARKS[:2])
-
-
-def _has_version(weight: torch.Tensor) -> bool:
-    return not weight.is_inference()
 
 
 def _has_address(weight: torch.Tensor) -> bool:

@@ -127,7 +127,7 @@ class PagedModel:
         self.whole: Any = replica.model
         self.model: Any = replica.of(inner)
         config = self.model.config.get_text_config()
-        self._own_attention = config._attn_implementation
+        self._own_attention = [(each, each._attn_implementation) for each in replica.configs]
         self._attend_as(IMPLEMENTATION)
         check_config(config)
         parameters = inspect.signature(type(inner).forward).parameters  # what is put over it may take *args
@@ -150,15 +150,21 @@ class PagedModel:
             _eos_token_ids(inner),
         )
 
-    def follow(self) -> str | None:
+    def follow(self, *, weights: bool = True) -> str:
         """Look at the user's model, and run it as it is now; says what has changed since the last look.
+
+        Args:
+            weights: look for changes of the weights' values too. They are used in any case, as they are shared.
+
+        Returns:
+            the change as a sentence's end, or nothing.
 
         Raises:
             ModelError: it has become what this cannot run, or a model of another shape, dtype or device.
         """
-        change = self._changes.found()
+        change = self._changes.found(weights=weights)
         if change is None:
-            return None
+            return ""
         if change.structural:
             self.renew()
         else:
@@ -174,7 +180,7 @@ class PagedModel:
         """
         new = PagedModel(self._given)
         self._check(new.model, new.spec)
-        vars(self).update(vars(new))
+        vars(self).update({**vars(new), "spec": self.spec})
 
     def _check(self, model: Any, spec: ModelSpec) -> None:
         """Whether K and V of the model would still fit the blocks."""
@@ -203,29 +209,35 @@ class PagedModel:
         """
         keep = {"logits_to_keep": rows} if self._keeps_logits else {}
         # K and V are kept in the weights' dtype, so an autocast around the call must not reach the layers.
-        with torch.autocast(self.device.type, enabled=False):
-            logits = self.model(
-                input_ids=input_ids.unsqueeze(0),
-                position_ids=positions.unsqueeze(0),
-                use_cache=False,
-                paged_attention=attention,
-                **keep,
-            ).logits[0]
+        try:
+            with torch.autocast(self.device.type, enabled=False):
+                logits = self.model(
+                    input_ids=input_ids.unsqueeze(0),
+                    position_ids=positions.unsqueeze(0),
+                    use_cache=False,
+                    paged_attention=attention,
+                    **keep,
+                ).logits[0]
+        except (RuntimeError, ValueError):
+            if hasattr(self, "spec"):  # it may have been moved, or made another dtype, between two looks
+                self._check(self.model, self.spec)
+            raise
         wanted: torch.Tensor = logits if self._keeps_logits else logits[rows]
         return wanted
 
     @contextmanager
     def attending_as(self, implementation: str | None = None) -> Iterator[None]:
         """Let the replica attend in another way meanwhile: that of this name, or the model's own."""
-        self._attend_as(self._own_attention if implementation is None else implementation)
+        self._attend_as(implementation)
         try:
             with torch.autocast(self.device.type, enabled=False):
                 yield
         finally:
             self._attend_as(IMPLEMENTATION)
 
-    def _attend_as(self, implementation: str) -> None:
-        self.model.config.get_text_config()._attn_implementation = implementation
+    def _attend_as(self, implementation: str | None) -> None:
+        for config, own in self._own_attention:
+            config._attn_implementation = implementation or own
 
 
 def _shape(spec: ModelSpec) -> tuple[Any, ...]:

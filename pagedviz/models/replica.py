@@ -30,8 +30,11 @@ class Replica:
     def __init__(self, original: nn.Module) -> None:
         self._original = original  # kept alive, and with it the ids below
         self._known: dict[int, Any] = {}
-        self._configs: dict[int, Any] = {}
+        self._copied: dict[int, Any] = {}
+        self.configs: list[Any] = []
+        """All that are in use, as a layer may have come from another model; those with others inside come first."""
         self.model: Any = self._module(original)
+        self.configs.sort(key=lambda config: not config.sub_configs)
 
     def of(self, part: nn.Module) -> Any:
         """What stands here for a module of the original."""
@@ -87,7 +90,10 @@ class Replica:
         return changed
 
     def _config(self, config: PretrainedConfig) -> Any:
-        twin = copy.deepcopy(config, self._configs)
+        if (found := self._known.get(id(config))) is not None:
+            return found
+        twin = self._known[id(config)] = copy.deepcopy(config, self._copied)
+        self.configs.append(twin)
         # With these set, transformers would register hooks for them, in the dictionaries that are shared.
         twin.output_hidden_states = twin.output_attentions = False
         twin.return_dict = True

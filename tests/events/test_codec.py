@@ -29,7 +29,7 @@ SINCE_2 = {
     "PrefixHit": "request sequence blocks tokens from_host resumed",
     "PrefixMissed": "request sequence tokens reason resumed",
     "BlockEvicted": "tier group block hash policy why age",
-    "PrefixCacheReset": "blocks",
+    "PrefixCacheReset": "blocks reason",
     "SwappedOut": "request pairs num_bytes duration_us",
     "SwappedIn": "request pairs num_bytes duration_us",
 }
@@ -54,7 +54,7 @@ def test_the_header_of_version_2_has_these_kinds_more(streams):
         BlockEvicted("device", 1, 2, "00ff", "lru", "used least \u202e recently", 3),
         PrefixHit("r0", 1, 2, 32, 1, True),
         PrefixMissed("r0", 1, 16, "evicted at step 41 by lru", False),
-        PrefixCacheReset(9),
+        PrefixCacheReset(9, "the weight lm_head.weight was written"),
         RequestPreempted("r0", "swap", "", 3, 0),
         SequenceDropped("r0", 1),
         SwappedOut("", ((1, 2), (3, 4)), 1 << 40, 5),

@@ -85,6 +85,7 @@ const FIELDS = {
   }),
   RequestPreempted: (e) => ({ after: e.mode === "swap" ? say("its K and V wait in the host tier") : `${plural(e.tokens_lost, "token")} must be computed again` }),
   PrefixHit: (e) => ({ more: say(`${e.from_host ? `, ${e.from_host} of them from the host` : ""}${e.resumed ? "; computed before its preemption" : ""}`) }),
+  PrefixCacheReset: (e) => ({ because: e.reason ? `, because ${reasonText(e.reason)}` : "" }),
   SwappedOut: swapFields("device", "host"),
   SwappedIn: swapFields("host", "device"),
   TokenAppended: (e) => ({ text: `“${tokenText(e.text, e.token)}”` }),
