@@ -50,7 +50,7 @@ class EngineConfig:
             ``"recompute"`` gives them up, ``"auto"`` takes what costs less by measured speeds.
         victim: which request is preempted: ``"newest"``, ``"fewest_tokens_lost"``, ``"largest"``, ``"priority"``,
             or an object. The request that came first is never a victim while others run, so all of them finish.
-        attention: ``"auto"``, ``"numba"``, ``"torch"`` or ``"triton"``.
+        attention: ``"auto"``, or a name in ``pagedviz.attention.BACKENDS``: ``"torch"``, ``"numba"``, ``"triton"``.
         seed: where random sampling starts for requests without a seed of their own.
 
     Raises:
