@@ -194,7 +194,7 @@ def test_the_projector_has_large_type_also_on_canvases(busy):
     assert busy.root("look") == "projector"
 
 
-def test_a_system_with_colours_of_its_own_shows_what_is_pressed(browser, request):  # noqa: F811
+def test_a_system_with_colours_of_its_own_shows_what_is_pressed_and_tooltips(browser, request):  # noqa: F811
     view = View(browser, streams.eventful_trace(request.getfixturevalue("streams")))
     view.page.emulate_media(forced_colors="active")
     view.do("harness.batch(30)")
@@ -202,5 +202,11 @@ def test_a_system_with_colours_of_its_own_shows_what_is_pressed(browser, request
     pressed, other = (view.page.eval_on_selector(f"[data-family={name}]", ground) for name in ("block", "engine"))
     assert pressed != other
     assert view.page.eval_on_selector("[data-testid=pause] .pv-icon", ground) != other
+    view.page.hover(".pv-chip")
+    colour = "(e) => getComputedStyle(e).color"
+    text = view.page.eval_on_selector(".pv-tooltip:not([hidden])", colour)
+    # The browser paints its own ground behind text: text of the ground's colour would not be seen.
+    assert text == view.page.eval_on_selector(".pv-caption", colour)
+    assert view.page.eval_on_selector(".pv-tooltip", ground) != text
     assert findings(view) == []
     view.page.close()
