@@ -60,7 +60,7 @@ def _machine() -> dict[str, Any]:
     import torch
 
     from pagedviz.attention import BACKENDS
-    from pagedviz.models.weights import ALIASES, cache_folder
+    from pagedviz.models.copies import cache_folder, copies
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     data: dict[str, Any] = {name: version_of(name) for name in PACKAGES}
@@ -72,7 +72,11 @@ def _machine() -> dict[str, Any]:
             data[f"attention {name!r}"] = str(error)
         else:
             data[f"attention {name!r}"] = "runs here"
-    for alias in ALIASES:
-        kept = (cache_folder() / alias / "config.json").is_file()
-        data[f"model {alias!r}"] = str(cache_folder() / alias) if kept else "no converted copy yet"
+    found = copies()
+    for path, size in found.items():
+        data[f"copy {path.name!r}"] = f"{size / 1e6:,.0f} MB in {path}"
+    data["converted copies"] = (
+        f"{len(found)}, {sum(found.values()) / 1e6:,.0f} MB in {cache_folder()}; a folder there may be removed: "
+        "its copy is made again when it is needed"
+    )
     return data

@@ -10,15 +10,14 @@ from __future__ import annotations
 import importlib.metadata
 import io
 import os
-import shutil
-import tempfile
 import warnings
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pagedviz.errors import ModelError
+from pagedviz.models.copies import cache_folder, copy_of, is_whole, load_or_convert
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,19 +67,12 @@ def load(name: str | os.PathLike[str], dtype: torch.dtype | str = "auto") -> tup
     return _load_hub(text, dtype)
 
 
-def cache_folder() -> Path:
-    """Where converted copies are kept: ``$PAGEDVIZ_CACHE``, or ``pagedviz`` in the user's cache folder."""
-    if own := os.environ.get("PAGEDVIZ_CACHE"):
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "pagedviz"
-
-
 def _load_alias(name: str, dtype: torch.dtype | str) -> tuple[Any, Any]:
     alias = ALIASES[name]
     copy = cache_folder() / name
     if found := _from_hub_cache(alias.hub_id, dtype):
         return found
-    if (copy / "config.json").is_file():
+    if is_whole(copy):
         return _load_folder(copy, dtype)
     hub: ModelError | None = None
     if _hub_answers():
@@ -89,9 +81,10 @@ def _load_alias(name: str, dtype: torch.dtype | str) -> tuple[Any, Any]:
         except ModelError as error:  # a proxy answered, or the download broke off
             hub = error
     try:
-        return _convert_gguf(_file_in_wheel(name, alias), copy, dtype)
+        file = _file_in_wheel(name, alias)
     except ModelError as error:
         raise error from hub
+    return load_or_convert(copy, lambda: _convert(file, "auto"), lambda whole: _load_folder(whole, dtype))
 
 
 def _load_folder(path: Path, dtype: torch.dtype | str) -> tuple[Any, Any]:
@@ -105,14 +98,20 @@ def _load_folder(path: Path, dtype: torch.dtype | str) -> tuple[Any, Any]:
 def _load_gguf(path: Path, dtype: torch.dtype | str) -> tuple[Any, Any]:
     if not path.is_file():
         raise ModelError(f"there is no file {path}")
+    kept = "bfloat16" if dtype == "auto" else str(dtype).removeprefix("torch.")
+    try:
+        copy = copy_of(path, kept)
+    except OSError as error:
+        raise ModelError(f"the file {path} cannot be read: {error}") from error
+    return load_or_convert(copy, lambda: _convert(path, dtype), lambda whole: _load_folder(whole, dtype))
+
+
+def _convert(path: Path, dtype: torch.dtype | str) -> tuple[Any, Any]:
+    """Load a .gguf file, which takes minutes; transformers' reader shows how far it is."""
     import torch
 
-    return _from_pretrained(
-        str(path.parent),
-        torch.bfloat16 if dtype == "auto" else dtype,
-        gguf_file=path.name,
-        local_files_only=True,
-    )
+    wanted = torch.bfloat16 if dtype == "auto" else dtype
+    return _from_pretrained(str(path.parent), wanted, gguf_file=path.name, local_files_only=True)
 
 
 def _load_hub(hub_id: str, dtype: torch.dtype | str) -> tuple[Any, Any]:
@@ -147,7 +146,7 @@ def _from_pretrained(source: str, dtype: torch.dtype | str, **options: Any) -> t
         # Newer releases keep GGUF weights packed, which is slow on a CPU and cannot be saved again.
         weights["quantization_config"] = transformers.GgufConfig(dequantize=True)
     try:
-        with _quiet():
+        with _quiet(bar="gguf_file" in options):
             model = transformers.AutoModelForCausalLM.from_pretrained(source, dtype=dtype, **weights)
             tokenizer = transformers.AutoTokenizer.from_pretrained(source, **options)
     except Exception as error:
@@ -156,8 +155,8 @@ def _from_pretrained(source: str, dtype: torch.dtype | str, **options: Any) -> t
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """No progress bars: a notebook would keep hundreds of lines of them."""
+def _quiet(*, bar: bool) -> Iterator[None]:
+    """No progress bars: a notebook would keep hundreds of lines. ``bar`` lets that of a conversion through."""
     from transformers.utils import logging
 
     bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
@@ -165,7 +164,7 @@ def _quiet() -> Iterator[None]:
     logging.set_verbosity_error()
     try:
         # transformers' GGUF reader draws its bar whatever the setting above says.
-        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
+        with warnings.catch_warnings(), nullcontext() if bar else redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
@@ -199,26 +198,3 @@ def _file_in_wheel(name: str, alias: Alias) -> Path:
         if path.suffix == ".gguf" and path.is_file():
             return path
     raise ModelError(f"the wheel {alias.distribution} has no .gguf file; run: {remedy} --force-reinstall")
-
-
-def _convert_gguf(source: Path, target: Path, dtype: torch.dtype | str) -> tuple[Any, Any]:
-    """Load, and keep a bfloat16 safetensors copy so that the next load takes seconds.
-
-    The copy appears whole or not at all. Where it cannot be written, the model is there all the same.
-    """
-    model, tokenizer = _load_gguf(source, "auto")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent) as scratch, _quiet():
-            copy = Path(scratch) / target.name
-            # The weights are plain by now; transformers would refuse to save what says that it is quantized.
-            vars(model.config).pop("quantization_config", None)
-            model.save_pretrained(copy)
-            tokenizer.save_pretrained(copy)
-            if not (target / "config.json").is_file():  # else somebody was quicker
-                shutil.rmtree(target, ignore_errors=True)  # of an unfinished older copy
-                copy.rename(target)
-    except OSError as error:
-        warnings.warn(f"no copy for the next time can be kept ({error}); set PAGEDVIZ_CACHE", stacklevel=2)
-        return (model if dtype == "auto" else model.to(dtype)), tokenizer
-    return _load_folder(target, dtype)

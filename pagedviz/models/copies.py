@@ -1,0 +1,79 @@
+"""Converted copies of .gguf files, so that only the first load takes minutes: where they are, and how one is made.
+
+A copy is named by the file's content and by its dtype, and appears whole or not at all, also when several processes
+want it at once: one converts, and the others wait for it. Knows nothing of how a model is loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+Loaded = tuple[Any, Any]
+"""A model and its tokenizer."""
+
+
+def cache_folder() -> Path:
+    """Where converted copies are kept: ``$PAGEDVIZ_CACHE``, or ``pagedviz`` in the user's cache folder."""
+    if own := os.environ.get("PAGEDVIZ_CACHE"):
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "pagedviz"
+
+
+def copy_of(file: Path, dtype: str) -> Path:
+    """Where the copy of this file's content is, or will be; its name begins with that of the first such file."""
+    with file.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    content = f"{digest[:16]}-{dtype}"
+    there = [copy for copy in copies() if copy.name.endswith(content)]
+    return there[0] if there else cache_folder() / f"{file.stem}-{content}"
+
+
+def is_whole(copy: Path) -> bool:
+    """True if there is such a copy."""
+    return (copy / "config.json").is_file()
+
+
+def copies() -> dict[Path, int]:
+    """The copies that there are, and how many bytes each takes."""
+    folder = cache_folder()
+    found = sorted(path for path in folder.iterdir() if is_whole(path)) if folder.is_dir() else []
+    return {copy: sum(file.stat().st_size for file in copy.rglob("*") if file.is_file()) for copy in found}
+
+
+def load_or_convert(copy: Path, convert: Callable[[], Loaded], load: Callable[[Path], Loaded]) -> Loaded:
+    """Load the copy; if there is none, make it first. Where it cannot be kept, the model is there all the same."""
+    made: Loaded | None = None
+    if not is_whole(copy):
+        try:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(copy.with_name(f".{copy.name}.lock")):
+                if not is_whole(copy):  # else another process was quicker
+                    made = convert()
+                    _save(made, copy)
+        except OSError as error:
+            warnings.warn(f"no copy for the next time can be kept ({error}); set PAGEDVIZ_CACHE", stacklevel=2)
+            return made or convert()
+    return load(copy)
+
+
+def _save(made: Loaded, copy: Path) -> None:
+    model, tokenizer = made
+    unfinished = copy.with_name(f".{copy.name}.unfinished")
+    for left in (unfinished, copy):  # by a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    try:
+        # The weights are plain by now; transformers would refuse to save what says that it is quantized.
+        vars(model.config).pop("quantization_config", None)
+        model.save_pretrained(unfinished)
+        tokenizer.save_pretrained(unfinished)
+        unfinished.rename(copy)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)

@@ -1,0 +1,136 @@
+"""A .gguf file is converted once: its copy is found by what is in the file, and made by one process."""
+
+import json
+import subprocess
+import sys
+
+import gguf
+import numpy as np
+import pytest
+import torch
+
+import pagedviz as pv
+from pagedviz.cli import main
+from pagedviz.models import copies, weights
+
+
+def write_gguf(path, seed=0):
+    """A tiny Llama with random weights and a tokenizer of single bytes."""
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_context_length(128)
+    writer.add_embedding_length(32)
+    writer.add_block_count(1)
+    writer.add_feed_forward_length(64)
+    writer.add_head_count(4)
+    writer.add_head_count_kv(2)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_dimension_count(8)
+    tokens = ["<end>", "ab", *(chr(code) for code in range(33, 127))]
+    writer.add_vocab_size(len(tokens))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(tokens)
+    writer.add_token_merges(["a b"])
+    writer.add_token_types([3, *[1] * (len(tokens) - 1)])
+    writer.add_bos_token_id(0)
+    writer.add_eos_token_id(0)
+    numbers = np.random.default_rng(seed)
+    sizes = {"attn_q": (32, 32), "attn_k": (16, 32), "attn_v": (16, 32), "attn_output": (32, 32)}
+    sizes |= {"ffn_gate": (64, 32), "ffn_up": (64, 32), "ffn_down": (32, 64)}
+    shapes = {f"blk.0.{name}.weight": size for name, size in sizes.items()}
+    shapes |= {"blk.0.attn_norm.weight": (32,), "blk.0.ffn_norm.weight": (32,), "output_norm.weight": (32,)}
+    shapes |= {"token_embd.weight": (len(tokens), 32), "output.weight": (len(tokens), 32)}
+    for name, size in shapes.items():
+        writer.add_tensor(name, numbers.normal(0, 0.3, size).astype(np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("PAGEDVIZ_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def conversions(monkeypatch):
+    """The files that were converted."""
+    made = []
+    convert = weights._convert
+    monkeypatch.setattr(weights, "_convert", lambda path, dtype: made.append(path.name) or convert(path, dtype))
+    return made
+
+
+def ours(path, dtype="float32"):
+    engine = pv.Engine.from_pretrained(path, dtype=dtype, num_device_blocks=16)
+    return engine.generate([[5, 6, 7]], max_tokens=8, temperature=0, ignore_eos=True)[0].outputs[0].token_ids
+
+
+def test_a_file_is_converted_once_and_found_by_its_content(tmp_path, cache, conversions, capfd):
+    one = write_gguf(tmp_path / "one.gguf")
+    first = ours(one)
+    assert "gguf tensors" in capfd.readouterr().err.lower(), "the conversion shows how far it is"
+    assert ours(one) == first
+    assert ours(one.rename(tmp_path / "sub.gguf")) == first
+    assert conversions == ["one.gguf"]
+    assert ours(write_gguf(tmp_path / "sub.gguf", seed=1)) != first
+    assert len(conversions) == 2
+    assert weights.load(tmp_path / "sub.gguf", "auto")[0].dtype == torch.bfloat16
+    assert len(conversions) == 3, "float32 weights are not those of a bfloat16 copy"
+    assert len(copies.copies()) == 3
+    assert not list(cache.glob("*unfinished*"))
+
+
+def test_an_unfinished_copy_is_made_anew(tmp_path, cache, conversions):
+    file = write_gguf(tmp_path / "one.gguf")
+    expected = ours(file)
+    (copy,) = copies.copies()
+    (copy / "config.json").unlink()
+    copy.with_name(f".{copy.name}.unfinished").mkdir()
+    assert ours(file) == expected
+    assert len(conversions) == 2
+    assert list(copies.copies()) == [copy]
+
+
+SCRIPT = """
+import sys
+from pagedviz.models import weights
+convert = weights._convert
+weights._convert = lambda *given: print("converts", flush=True) or convert(*given)
+sys.stdin.readline()
+weights.load(sys.argv[1])
+"""
+
+
+def test_two_processes_at_once_convert_once(tmp_path, cache):
+    file = write_gguf(tmp_path / "one.gguf")
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    both = [subprocess.Popen([sys.executable, "-c", SCRIPT, str(file)], **pipes) for _ in range(2)]
+    for process in both:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    told = [process.communicate()[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert sorted(told) == ["", "converts\n"]
+    assert len(copies.copies()) == 1
+
+
+def test_where_nothing_can_be_kept_the_model_is_there_all_the_same(tmp_path, monkeypatch):
+    file = write_gguf(tmp_path / "one.gguf")
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("PAGEDVIZ_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.warns(UserWarning, match="set PAGEDVIZ_CACHE"):
+        assert ours(file)
+
+
+def test_info_lists_the_copies(tmp_path, cache, capsys):
+    ours(write_gguf(tmp_path / "one.gguf"))
+    (copy,) = copies.copies()
+    capsys.readouterr()
+    main(["info", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert str(copy) in told[f"copy {copy.name!r}"]
+    assert str(cache) in told["converted copies"]
+    assert "may be removed" in told["converted copies"]
