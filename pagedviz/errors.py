@@ -45,6 +45,10 @@ class DamagedTraceWarning(UserWarning):
     """A trace file is damaged; what is before the damage was read, as was asked for."""
 
 
+class IgnoredSettingWarning(UserWarning):
+    """A model's generation_config asks for what the engine does not do; the message names it."""
+
+
 class AuditError(PagedvizError, AssertionError):
     """The engine's tables contradict each other, or the events: a defect in pagedviz."""
 

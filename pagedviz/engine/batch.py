@@ -24,7 +24,7 @@ def build_batch(
     positions = np.concatenate([np.arange(item.start, item.start + item.count) for item in items])
     tokens = [token for item in items for token in item.sequence.tokens[item.start : item.start + item.count]]
     ends = np.cumsum([item.count for item in items])
-    rows = [end - 1 for item, end in zip(items, ends, strict=True) if item.samples]
+    rows = [end - item.count + at for item, end in zip(items, ends, strict=True) for at in item.wanted]
 
     def tensor(values: Sequence[int] | np.ndarray, dtype: torch.dtype) -> torch.Tensor:
         return torch.as_tensor(values, dtype=dtype).to(device)

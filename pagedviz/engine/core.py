@@ -234,8 +234,7 @@ class EngineCore:
                     sequence.id, sequence.tokens, sequence.computed, request.params.cache_salt
                 )
                 request.named.update(named)
-        for request, error in sampled.faults.items():
-            self._fail(request, error)
+        self._note_requests(sampled)
         for request in dict.fromkeys(item.request for item in items if item.request not in sampled.faults):
             self._fork(request)
         for draw in sampled.draws:
@@ -276,6 +275,13 @@ class EngineCore:
         sequence.cumulative_logprob += draw.logprob
         if draw.logprobs is not None:
             sequence.logprobs.append(draw.logprobs)
+
+    def _note_requests(self, sampled: Sampled) -> None:
+        """What was found of a request as a whole."""
+        for request, logprobs in sampled.prompt_logprobs.items():
+            request.prompt_logprobs += logprobs
+        for request, error in sampled.faults.items():
+            self._fail(request, error)
 
     def _fail(self, request: Request, error: str) -> None:
         """A request cannot go on: it ends, and nobody is to find what it wrote."""

@@ -24,6 +24,7 @@ from pagedviz.engine.outputs import RequestOutput
 from pagedviz.engine.prompts import Prompt, Prompts, as_list, new_request
 from pagedviz.engine.request import Request
 from pagedviz.engine.runner import Runner
+from pagedviz.engine.sampling.defaults import defaults_of
 from pagedviz.engine.sampling.sampler import Sampler
 from pagedviz.engine.schedule.preview import FORETOLD, Preview, look_ahead
 from pagedviz.errors import ConfigError, RequestError
@@ -67,7 +68,10 @@ class Engine:
         self._bus = EventBus()
         self._turn = threading.RLock()
         runner = Runner(self._paged, self.config)
-        self._core = EngineCore(runner, Sampler(tokenizer, self._paged.spec.eos_token_ids), self.config, self._bus)
+        sampler = Sampler(
+            tokenizer, self._paged.spec.eos_token_ids, defaults_of(model, self._paged.spec.eos_token_ids)
+        )
+        self._core = EngineCore(runner, sampler, self.config, self._bus)
         self._auditor = Auditor(
             self.config.block_size,
             {"device": self.config.num_device_blocks, "host": self.config.num_host_blocks},

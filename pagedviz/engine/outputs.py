@@ -44,13 +44,19 @@ class CompletionOutput:
 
 @dataclass(frozen=True)
 class RequestOutput:
-    """A request and its samples so far. ``prompt`` is None if it was given as token ids."""
+    """A request and its samples so far.
+
+    Attributes:
+        prompt: None if it was given as token ids.
+        prompt_logprobs: per token of the prompt, token id -> Logprob; None for the first. None unless asked for.
+    """
 
     request_id: str
     prompt: str | None
     prompt_token_ids: tuple[int, ...]
     outputs: tuple[CompletionOutput, ...]
     finished: bool
+    prompt_logprobs: tuple[dict[int, Logprob] | None, ...] | None = None
 
     @property
     def error(self) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from operator import index
 from typing import Any, Union
@@ -71,6 +71,8 @@ def new_request(
         )
     if spec.max_positions is not None and len(tokens) > spec.max_positions:
         raise RequestError(f"the prompt has {len(tokens)} tokens, and the model takes at most {spec.max_positions}")
+    _check_ids("logit_bias", params.logit_bias or (), spec.vocab_size)
+    _check_ids("allowed_token_ids", params.allowed_token_ids or (), spec.vocab_size)
     max_tokens = _max_tokens(params, len(tokens), spec, config)
     begun, shown = _texts(tokens, tokenizer, whole=text is not None)
     request = Request(
@@ -123,6 +125,11 @@ def _token_ids(prompt: Any, tokenizer: Any, vocab_size: int) -> list[int]:
                 f"the prompt has token id {given!r}: must be whole numbers from 0 to {vocab_size - 1}"
             )
     return tokens
+
+
+def _check_ids(name: str, tokens: Iterable[int], vocab_size: int) -> None:
+    if unknown := [token for token in tokens if token >= vocab_size]:
+        raise RequestError(f"{name} has token id {unknown[0]}: must be whole numbers from 0 to {vocab_size - 1}")
 
 
 def _texts(tokens: list[int], tokenizer: Any, *, whole: bool) -> tuple[TextState, tuple[str, ...]]:

@@ -59,6 +59,7 @@ class Request:
         forked: True once every sample has blocks; before, only the first unfinished one (the leader) runs.
         preemptions: how often its blocks were taken away.
         number: of the request in the order in which they came.
+        prompt_logprobs: those that are known so far, if they were asked for.
         named: the content that its sequences have put into the cache.
         error: why it cannot go on; None if it can.
         search: where its beam search stands; ``sequences`` are the running beams, then the finished ones, as there.
@@ -76,6 +77,7 @@ class Request:
     preemptions: int = 0
     number: int = 0
     search: BeamState = field(default_factory=BeamState)
+    prompt_logprobs: list[dict[int, Logprob] | None] = field(default_factory=lambda: [None])
     named: set[Key] = field(default_factory=set)
     error: str | None = None
 
@@ -97,6 +99,11 @@ class Request:
         return min(self.unfinished(), key=lambda sequence: sequence.id)
 
     @property
+    def reads_cache(self) -> bool:
+        """Whether it may begin with blocks that are found; their tokens have no logits, which it may want."""
+        return self.params.prompt_logprobs is None or len(self.prompt_logprobs) == len(self.prompt_token_ids)
+
+    @property
     def in_step(self) -> bool:
         """True for running beams: all of them get their next token in the same step, or none."""
         return len(self.search.running) > 1
@@ -115,6 +122,7 @@ class Request:
             self.prompt_token_ids,
             tuple(outputs),
             self.status is RequestStatus.FINISHED,
+            None if self.params.prompt_logprobs is None else tuple(self.prompt_logprobs),
         )
 
     def _best(self) -> list[Sequence]:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import pagedviz as pv
+from pagedviz.engine.sampling import beam_request
 from pagedviz.engine.sampling import sampler as sampling
 from pagedviz.events import BlockCached, SequenceFinished
 
@@ -139,12 +140,12 @@ def test_a_sharer_of_its_blocks_goes_on_and_names_none(byte_engine, run_audited)
 @pytest.mark.parametrize("error", [RuntimeError, ValueError, AssertionError])
 @pytest.mark.parametrize("kind", ["sampling", "beams"])
 def test_an_exception_in_one_requests_drawing_ends_it_alone(byte_engine, run_audited, monkeypatch, kind, error):
-    name = "draw_beams" if kind == "beams" else "uniform"
+    where, name = (beam_request, "advance") if kind == "beams" else (sampling, "uniform")
 
-    def raises(*args):
+    def raises(*args, **options):
         raise error("a defect")
 
-    monkeypatch.setattr(sampling, name, raises)
+    monkeypatch.setattr(where, name, raises)
     engine = byte_engine()
     ids = [
         engine.add_request("neighbour", temperature=0.0, max_tokens=3, ignore_eos=True),

@@ -7,7 +7,7 @@ import torch
 from transformers.generation import logits_process
 
 import pagedviz as pv
-from pagedviz.engine.sampling.draw import distribution, draw, penalize, uniform
+from pagedviz.engine.sampling.draw import distribution, draw, uniform
 from pagedviz.engine.sampling.params import SamplingParams
 
 WARPERS = {
@@ -41,16 +41,6 @@ def test_the_distribution_is_that_of_transformers(case):
                     expected = warper(torch.tensor([[0]]), expected)
         found = distribution(logits, SamplingParams(**case))
         torch.testing.assert_close(found / found.sum(), expected[0].softmax(-1), rtol=1e-4, atol=1e-7)
-
-
-@pytest.mark.parametrize("penalty", [0.5, 1.3])
-def test_the_repetition_penalty_is_that_of_transformers(penalty):
-    logits = torch.randn(50, generator=torch.Generator().manual_seed(0))
-    tokens = [3, 4, 3, 40]
-    expected = logits_process.RepetitionPenaltyLogitsProcessor(penalty)(
-        torch.tensor([tokens]), logits[None].clone()
-    )
-    assert torch.equal(penalize(logits, tokens, penalty), expected[0])
 
 
 def test_numbers_are_drawn_in_proportion():

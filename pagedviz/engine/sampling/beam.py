@@ -10,7 +10,7 @@ to the next best, and the search is over when the growing ones can no longer ove
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,6 +20,10 @@ from pagedviz.engine.sampling.hypotheses import Beam, BeamState, Finished
 
 NEVER = -1e9
 """What transformers adds to a sum that must not be taken. Equals come in another order with any other number."""
+
+
+Adjust = Callable[[torch.Tensor], torch.Tensor]
+"""(beams, vocab_size) -> the same, with some tokens more or less likely."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ def advance(
     eos: Collection[int] = (),
     length_penalty: float = 1.0,
     early_stopping: bool | Literal["never"] = False,
+    adjust: Adjust | None = None,
 ) -> BeamStep:
     """Grow every running beam by a token.
 
@@ -64,12 +69,13 @@ def advance(
         early_stopping: True: over when ``width`` beams are finished. False: when moreover the best running
             beam would not be among them if it ended now. ``"never"``: when it could not be at any later
             length either.
+        adjust: what changes the running beams' log probabilities before they are compared, as transformers does.
     """
     assert len(logits) == len(state.running) > 0, "one row of logits per running beam"
     length = len(state.running[0].tokens) + 1
     # Even if every beam has all the end tokens among its best, `width` others are left.
     count = max(2, 1 + len(eos)) * width
-    parents, tokens, sums = _candidates(state.running, logits, width, count)
+    parents, tokens, sums = _candidates(state.running, logits, width, count, adjust)
     grown = [
         Beam((*state.running[parent].tokens, token), total)
         for parent, token, total in zip(parents, tokens, sums.tolist(), strict=True)
@@ -91,11 +97,13 @@ def advance(
 
 
 def _candidates(
-    running: Sequence[Beam], logits: torch.Tensor, width: int, count: int
+    running: Sequence[Beam], logits: torch.Tensor, width: int, count: int, adjust: Adjust | None
 ) -> tuple[list[int], list[int], torch.Tensor]:
     """Parents, tokens and sums (float32, on the CPU) of the ``count`` best continuations, best first."""
     # NaN, from a model that is broken: all tokens are alike, so that every search has a result.
     logprobs = logits.float().log_softmax(-1).nan_to_num(nan=-100.0, neginf=-math.inf)
+    if adjust is not None:
+        logprobs = adjust(logprobs)
     # As in transformers, `width` rows from the first step on: equals come in another order with fewer.
     missing = width - len(running)
     logprobs = torch.cat([logprobs, logprobs[:1].expand(missing, -1)])

@@ -13,7 +13,8 @@ import torch
 
 from pagedviz.engine.detokenize import TextState
 from pagedviz.engine.request import Request, Sequence
-from pagedviz.engine.sampling.beam import BeamStep, advance
+from pagedviz.engine.sampling.beam import Adjust, BeamStep, advance
+from pagedviz.engine.sampling.faults import blaming
 from pagedviz.engine.sampling.hypotheses import Finished, best
 from pagedviz.events import (
     Emit,
@@ -43,18 +44,22 @@ class BeamDraw:
     ended: tuple[tuple[Finished, Sequence, TextState, str], ...]
 
 
-def draw_beams(request: Request, logits: torch.Tensor, eos: Collection[int], read: Read) -> BeamDraw:
+def draw_beams(
+    request: Request, logits: torch.Tensor, eos: Collection[int], read: Read, adjust: Adjust | None = None
+) -> BeamDraw:
     """Decide, and change nothing. ``logits`` (number of running beams, vocab_size), in the request's order."""
     params, running = request.params, request.unfinished()
-    step = advance(
-        request.search,
-        logits,
-        width=params.width,
-        max_tokens=request.max_tokens,
-        eos=eos,
-        length_penalty=params.length_penalty,
-        early_stopping=params.early_stopping,
-    )
+    with blaming(request, len(running[0].tokens)):
+        step = advance(
+            request.search,
+            logits,
+            width=params.width,
+            max_tokens=request.max_tokens,
+            eos=eos,
+            length_penalty=params.length_penalty,
+            early_stopping=params.early_stopping,
+            adjust=adjust,
+        )
     parents = [running[parent] for parent in step.parents]
     texts = tuple(read(parent, token) for parent, token in zip(parents, step.tokens, strict=True))
     by_tokens = {_generated(sequence): sequence for sequence in running}

@@ -7,7 +7,6 @@ token does not depend on the batch it is drawn in, and a step that failed draws 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -20,13 +19,6 @@ def uniform(seed: int, sample: int, position: int) -> float:
     key = np.array([seed % 2**64, sample], dtype=np.uint64)
     bits = np.random.Philox(key=key, counter=[position, 0, 0, 0]).random_raw(1)
     return float(bits[0] >> np.uint64(11)) * 2.0**-53
-
-
-def penalize(logits: torch.Tensor, tokens: Sequence[int], penalty: float) -> torch.Tensor:
-    """Make ``tokens`` less likely (penalty above 1); ``logits`` (vocab_size,) float32. Keskar et al., CTRL."""
-    ids = torch.tensor(sorted(set(tokens)), device=logits.device)
-    chosen = logits[ids]
-    return logits.index_copy(0, ids, torch.where(chosen > 0, chosen / penalty, chosen * penalty))
 
 
 def distribution(logits: torch.Tensor, params: SamplingParams) -> torch.Tensor:

@@ -5,7 +5,9 @@ Decides, and changes nothing: the engine applies the draws once the whole step h
 
 from __future__ import annotations
 
+import contextlib
 import functools
+from collections.abc import Iterator
 from collections.abc import Sequence as Many
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,10 +17,16 @@ import torch
 from pagedviz.engine.detokenize import TextState, advance
 from pagedviz.engine.outputs import Logprob
 from pagedviz.engine.request import Request, Sequence
+from pagedviz.engine.sampling.adjust import Adjuster, Row
 from pagedviz.engine.sampling.beam_request import BeamDraw, draw_beams
-from pagedviz.engine.sampling.draw import distribution, draw, penalize, uniform
+from pagedviz.engine.sampling.defaults import Defaults
+from pagedviz.engine.sampling.draw import distribution, draw, uniform
 from pagedviz.engine.sampling.faults import RequestFault, blaming, what_is_wrong
+from pagedviz.engine.sampling.logprobs import LogprobTable
 from pagedviz.engine.schedule.plan import Scheduled
+
+OF_ONE_TOKEN = (LookupError, ValueError, TypeError, ArithmeticError)
+"""What tokenizers raise for a token that they do not know. Other errors of theirs are not of one request alone."""
 
 
 @dataclass(frozen=True)
@@ -51,99 +59,138 @@ class Sampled:
     draws: list[Draw] = field(default_factory=list)
     beams: list[BeamDraw] = field(default_factory=list)
     faults: dict[Request, str] = field(default_factory=dict)
+    prompt_logprobs: dict[Request, list[dict[int, Logprob]]] = field(default_factory=dict)
+
+    def blame(self, request: Request, position: int, row: torch.Tensor) -> None:
+        """No token can be taken from this row."""
+        self.faults.setdefault(request, str(RequestFault(request, position, what_is_wrong(row))))
+
+    @contextlib.contextmanager
+    def unless_faulty(self, request: Request) -> Iterator[None]:
+        """A fault of the request in here is noted, the first of them."""
+        try:
+            yield
+        except RequestFault as fault:
+            self.faults.setdefault(request, str(fault))
 
 
 class Sampler:
-    """Draws tokens; ``eos`` are the model's end tokens."""
+    """Draws tokens.
 
-    def __init__(self, tokenizer: Any, eos: Many[int]) -> None:
+    Args:
+        tokenizer: None: no texts.
+        eos: the model's end tokens.
+        defaults: what the model asks for in every answer.
+    """
+
+    def __init__(self, tokenizer: Any, eos: Many[int], defaults: Defaults | None = None) -> None:
         self._tokenizer = tokenizer
         self._eos = frozenset(eos)
+        self._adjuster = Adjuster(defaults or Defaults(), eos)
+        self._logprobs = LogprobTable(tokenizer)
 
     def sample(self, items: Many[Scheduled], logits: torch.Tensor) -> Sampled:
         """One draw per sequence whose last token was computed, and per sample that begins; one per beam search.
 
         Args:
             items: the step's work, in the batch's order.
-            logits: (num_rows, vocab_size), a row per item that samples.
+            logits: (num_rows, vocab_size), the rows that each item wants.
         """
-        items = [item for item in items if item.samples]
         sampled = Sampled()
-        if not items:
+        logits = self._read_prompts(items, logits, sampled)
+        samples = [item for item in items if item.samples]
+        if not samples:
             return sampled
-        # Not argmax: on a CPU it is several times slower for 16-bit rows, and both take the first of equals.
-        most, likeliest = logits.max(-1)
-        # One look finds every broken row: the largest number of a row with NaN is NaN.
-        best = torch.where(most.isfinite(), likeliest, -1).tolist()
+        jobs: list[_Job] = []
         beams: dict[Request, dict[Sequence, torch.Tensor]] = {}
-        for item, row, token in zip(items, logits, best, strict=True):
+        for item, row, best in zip(samples, logits, likeliest(logits), strict=True):
             request = item.request
-            if request in sampled.faults:
-                continue
-            if token < 0:
-                fault = RequestFault(request, len(item.sequence.tokens), what_is_wrong(row))
-                sampled.faults[request] = str(fault)
-                continue
-            if request.params.searches:
+            if best < 0:
+                sampled.blame(request, len(item.sequence.tokens), row)
+            elif request.params.searches:
                 beams.setdefault(request, {})[item.sequence] = row
-                continue
-            try:
-                draws = [self._draw(request, sequence, row, token) for sequence in _receivers(item)]
-                sampled.draws.extend(draws)
-            except RequestFault as fault:
-                sampled.faults[request] = str(fault)
+            else:
+                jobs += [_Job(request, sequence, row, row, best) for sequence in _receivers(item)]
+        self._adjust(jobs, sampled)
+        for job in [job for job in jobs if job.request not in sampled.faults]:
+            with sampled.unless_faulty(job.request):
+                sampled.draws.append(self._draw(job))
         for request in [request for request in beams if request not in sampled.faults]:
-            try:
+            with sampled.unless_faulty(request):
                 sampled.beams.append(self._search(request, beams[request]))
-            except RequestFault as fault:
-                sampled.faults[request] = str(fault)
         sampled.draws[:] = [draw for draw in sampled.draws if draw.request not in sampled.faults]
         return sampled
+
+    def _read_prompts(self, items: Many[Scheduled], logits: torch.Tensor, sampled: Sampled) -> torch.Tensor:
+        """Note the log probabilities of prompts; returns the other rows, from which tokens are drawn."""
+        if all(item.request.params.prompt_logprobs is None for item in items):
+            return logits
+        at, kept = 0, []
+        for item in items:
+            count = item.num_prompt_rows
+            if count:
+                self._read_prompt(item, logits[at : at + count], sampled)
+            at += count
+            kept += [at] * item.samples
+            at += item.samples
+        return logits[kept]
+
+    def _read_prompt(self, item: Scheduled, rows: torch.Tensor, sampled: Sampled) -> None:
+        begin = item.start + item.wanted[0] + 1
+        broken = [place for place, best in enumerate(likeliest(rows)) if best < 0]
+        if broken:
+            sampled.blame(item.request, begin + broken[0], rows[broken[0]])
+            return
+        tokens, count = item.sequence.tokens[begin : begin + len(rows)], item.request.params.prompt_logprobs or 0
+        with sampled.unless_faulty(item.request), blaming(item.request, begin, OF_ONE_TOKEN):
+            sampled.prompt_logprobs[item.request] = self._logprobs(rows, tokens, count)
+
+    def _adjust(self, jobs: Many[_Job], sampled: Sampled) -> None:
+        """Change the logits of those that ask for it, all at once."""
+        asking = [job for job in jobs if self._adjuster.wanted(job.asks)]
+        if not asking:
+            return
+        rows = self._adjuster(torch.stack([job.row for job in asking]), [job.asks for job in asking])
+        for job, row, best in zip(asking, rows, likeliest(rows), strict=True):
+            job.row, job.best = row, best
+            if best < 0:
+                sampled.blame(job.request, len(job.sequence.tokens), row)
 
     def _search(self, request: Request, rows: dict[Sequence, torch.Tensor]) -> BeamDraw:
         params = request.params
         eos = frozenset(params.stop_token_ids or ()) | (frozenset() if params.ignore_eos else self._eos)
         running = request.unfinished()
+        asks = [Row(params, sequence.tokens, sequence.num_prompt) for sequence in running]
+        adjust = functools.partial(self._adjuster, rows=asks) if self._adjuster.wanted(asks[0]) else None
         logits = torch.stack([rows[sequence] for sequence in running])
-        read = functools.partial(self._text, request)
-        with blaming(request, len(running[0].tokens)):
-            return draw_beams(request, logits, eos, read)
+        return draw_beams(request, logits, eos, functools.partial(self._text, request), adjust)
 
-    def _draw(self, request: Request, sequence: Sequence, row: torch.Tensor, best: int) -> Draw:
-        params = request.params
-        with blaming(request, len(sequence.tokens)):
-            token = self._token(request, sequence, row, best)
+    def _draw(self, job: _Job) -> Draw:
+        request, sequence, params = job.request, job.sequence, job.request.params
+        token = job.best
+        if not params.greedy:
+            with blaming(request, len(sequence.tokens)):
+                number = uniform(request.seed, sequence.index, len(sequence.tokens))
+                token = draw(distribution(job.row.float(), params), number)
         text, piece = self._text(request, sequence, token)
         reason, stop = self._ends(request, sequence, token)
-        if reason is None or reason == "length":
-            reason, stop, text = _find_stop(request, sequence.text, text) or (reason, stop, text)
-        else:
+        if reason == "stop":
             text = sequence.text  # a token that ends it is not shown, be it an ordinary word
-        logprobs = None if params.logprobs is None else self._logprobs(row, token, params.logprobs)
-        logprob = 0.0
-        if logprobs is not None:
+        elif sequence.num_generated + 1 > params.min_tokens:
+            reason, stop, text = _find_stop(request, sequence.text, text) or (reason, stop, text)
+        logprobs, logprob = None, 0.0
+        if params.logprobs is not None:
+            with blaming(request, len(sequence.tokens), OF_ONE_TOKEN):
+                logprobs = self._logprobs(job.own[None], [token], params.logprobs)[0]
             logprob = logprobs[token].logprob
         elif params.best_of is not None or params.beam_width is not None:
-            logprob = float(row.float().log_softmax(-1)[token])
+            logprob = float(job.own.float().log_softmax(-1)[token])
         return Draw(request, sequence, token, text, piece, logprob, logprobs, reason, stop)
-
-    def _token(self, request: Request, sequence: Sequence, row: torch.Tensor, best: int) -> int:
-        params = request.params
-        if params.greedy and params.repetition_penalty == 1:
-            return best
-        logits = row.float()
-        if params.repetition_penalty != 1:
-            logits = penalize(logits, sequence.tokens, params.repetition_penalty)
-        if params.greedy:
-            return int(logits.argmax())
-        number = uniform(request.seed, sequence.index, len(sequence.tokens))
-        return draw(distribution(logits, params), number)
 
     def _text(self, request: Request, sequence: Sequence, token: int) -> tuple[TextState, str]:
         if self._tokenizer is None:
             return sequence.text, ""
-        # Tokenizers raise these for a token that they do not know. Any other error is not of this request alone.
-        with blaming(request, len(sequence.tokens), (LookupError, ValueError, TypeError, ArithmeticError)):
+        with blaming(request, len(sequence.tokens), OF_ONE_TOKEN):
             text = advance(self._tokenizer, sequence.text, [*sequence.tokens, token])
         return text, text.text[len(sequence.text.text) :]
 
@@ -158,14 +205,29 @@ class Sampler:
             return "length", None
         return None, None
 
-    def _logprobs(self, row: torch.Tensor, token: int, count: int) -> dict[int, Logprob]:
-        """The token's log probability and those of the ``count`` likeliest tokens."""
-        all_ = row.float().log_softmax(-1)
-        ranked = [(int(id_), rank + 1) for rank, id_ in enumerate(all_.topk(min(count, len(all_))).indices)]
-        if token not in dict(ranked):
-            ranked.insert(0, (token, int((all_ > all_[token]).sum()) + 1))
-        decode = self._tokenizer.decode if self._tokenizer is not None else lambda _: None
-        return {id_: Logprob(float(all_[id_]), rank, decode([id_])) for id_, rank in ranked}
+
+@dataclass
+class _Job:
+    """A sequence that gets a token: from ``row``, whose likeliest is ``best``; ``own`` is as the model gave it."""
+
+    request: Request
+    sequence: Sequence
+    own: torch.Tensor
+    row: torch.Tensor
+    best: int
+
+    @property
+    def asks(self) -> Row:
+        return Row(self.request.params, self.sequence.tokens, self.sequence.num_prompt)
+
+
+def likeliest(logits: torch.Tensor) -> list[int]:
+    """The likeliest token of each row, the first of equals; -1 for a row that has no number to go by."""
+    # Not argmax: on a CPU it is several times slower for 16-bit rows, and both take the first of equals.
+    most, tokens = logits.max(-1)
+    # One look finds every broken row: the largest number of a row with NaN is NaN.
+    found: list[int] = torch.where(most.isfinite(), tokens, -1).tolist()
+    return found
 
 
 def _receivers(item: Scheduled) -> list[Sequence]:

@@ -24,6 +24,24 @@ class Scheduled:
         return self.start + self.count == len(self.sequence.tokens)
 
     @property
+    def wanted(self) -> list[int]:
+        """Whose logits are wanted, counted from ``start``: those of the prompt, and the last token's."""
+        last = [self.count - 1] if self.samples else []
+        return [*range(*self._of_prompt()), *last]
+
+    @property
+    def num_prompt_rows(self) -> int:
+        """How many of these are for log probabilities of the prompt."""
+        return len(range(*self._of_prompt()))
+
+    def _of_prompt(self) -> tuple[int, int]:
+        if self.request.params.prompt_logprobs is None:
+            return 0, 0
+        # The logits at a position are the next token's; what was known before a preemption is known.
+        first = max(0, len(self.request.prompt_logprobs) - 1 - self.start)
+        return first, max(first, min(self.count, self.sequence.num_prompt - 1 - self.start))
+
+    @property
     def decodes(self) -> bool:
         """True when the one token to compute was generated."""
         return self.count == 1 and self.start >= self.sequence.num_prompt

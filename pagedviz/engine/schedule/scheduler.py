@@ -108,6 +108,11 @@ class Scheduler:
         if request.status is RequestStatus.SWAPPED:
             return Admission(request, None)
         leader = request.active()[0]
+        if not request.reads_cache:
+            missed = (
+                None if self._manager.device.cache is None else "prompt_logprobs need all of the prompt computed"
+            )
+            return Admission(request, Prefix((), 0, 0, missed))
         return Admission(request, self._manager.finder.find(leader.id, leader.tokens, request.params.cache_salt))
 
     def _complete(self, request: Request, dry_run: DryRun, prefix: Prefix | None = None) -> None:
