@@ -9,10 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
+from hypothesis import HealthCheck, settings
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
 import pagedviz as pv
 from pagedviz.models import load
+
+settings.register_profile("without a clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("without a clock")  # here for all tests: a busy machine is no fault of the code
 
 
 def pytest_configure():

@@ -181,6 +181,19 @@ class Notebook:
             arg=[DASHBOARD, states, step, index],
         )
 
+    def await_drawn(self, index: int = 0) -> None:
+        """Return when a dashboard has drawn all that it knows, and the browser has painted it."""
+        self.page.evaluate(
+            """async ([selector, index]) => {
+                const frame = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+                for (let quiet = 0; quiet < 2; ) {
+                    await frame();
+                    quiet = "drawing" in document.querySelectorAll(selector)[index].dataset ? 0 : quiet + 1;
+                }
+            }""",
+            [DASHBOARD, index],
+        )
+
     def press(self, button: str, index: int = 0) -> None:
         """Click pause, step, resume or stop, where it is, as soon as it can be pressed."""
         # Not `Locator.click`: that waits for the whole page to stand still, and a live page never does. So a

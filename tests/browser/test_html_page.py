@@ -165,9 +165,10 @@ def test_a_trace_can_be_chosen_with_the_keyboard(shown, trace, other, tmp_path):
     shown.page.keyboard.press("Tab")
     assert shown.page.evaluate("document.activeElement.id") == "file"
     assert shown.page.get_by_label("choose a file").count() == 1
-    # Playwright tells the browser without waiting: ask long before the key, or the real dialogue opens.
+    # Playwright tells the browser without waiting: say it once more and wait, or the real dialogue opens.
     shown.page.on("filechooser", lambda _: None)
-    shown.page.wait_for_timeout(500)
+    devtools = shown.page.context.new_cdp_session(shown.page)
+    devtools.send("Page.setInterceptFileChooserDialog", {"enabled": True})
     with shown.page.expect_file_chooser() as chosen:
         shown.page.keyboard.press("Enter")
     chosen.value.set_files(tmp_path / "other.pvtrace")

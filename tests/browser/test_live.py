@@ -64,14 +64,17 @@ def test_pause_step_resume_and_stop_act_while_the_model_generates(running):
 def test_pause_stops_the_frames(running):
     running.press("pause")
     running.await_state("paused")
+    running.await_drawn()
     seen = running.dashboards().first.get_attribute("data-next-seq")
     picture = running.page.get_by_test_id("block-map").first.screenshot()
 
-    assert running.python("__import__('time').sleep(0.5)") == "None"  # time for an engine that did not stand
+    # Its answer comes by the way that frames take, after them.
+    assert running.python("session.recorder.next_seq") == seen
+    running.await_drawn()
 
     assert running.dashboards().first.get_attribute("data-next-seq") == seen
-    assert running.python("session.recorder.next_seq") == seen
     assert running.page.get_by_test_id("block-map").first.screenshot() == picture
+    assert running.python("(session.status.state, session.recorder.next_seq)") == f"('paused', {seen})"
 
 
 def test_a_reload_in_the_middle_of_a_run_brings_the_view_back(running):
@@ -135,7 +138,7 @@ def test_the_dashboard_follows_the_theme(notebook_of, theme):
     assert (brightness() > 128) == (theme == "light")
     before = canvas()
     notebook.use_theme({"light": "dark", "dark": "light"}[theme])
-    notebook.page.wait_for_timeout(300)  # the canvas is painted anew in the next frames
+    notebook.await_drawn()
     assert (brightness() > 128) == (theme == "dark")
     assert canvas() != before
 
@@ -156,7 +159,10 @@ dashboard = pv.Dashboard(session)
     assert "<img src=x onerror=window.pwned=1>" in notebook.page.get_by_test_id("tokens").first.inner_text()
     for name in ("tokens", "events", "block-map", "block-tables"):
         notebook.page.get_by_test_id(name).first.hover()
-    notebook.page.wait_for_timeout(300)
+    # Whatever an image of theirs would have run has run when one that was asked for later has failed.
+    notebook.page.evaluate(
+        "() => new Promise((done) => { const i = new Image(); i.onerror = done; i.src = 'x'; }).then(() => 0)"
+    )
     assert notebook.page.evaluate("() => window.pwned") is None
     assert notebook.page.evaluate("() => document.querySelectorAll('[data-next-seq] img').length") == 0
 

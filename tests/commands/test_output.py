@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import pagedviz as pv
@@ -139,7 +139,6 @@ VALUES = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(NAMES, min_size=1, max_size=14, unique=True), st.integers(1, 7), st.integers(30, 90), st.data())
 def test_no_table_shortens_a_number(names, count, width, data):
     rows = [{name: data.draw(VALUES) for name in names} for _ in range(count)]

@@ -62,7 +62,7 @@ def answered(tokenizer, prompt, answer, **options):
 
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(text=TEXTS.filter(bool))
 @example(text="It is a 🌶 fine day")
 @example(text="漢字🌶😀 x🌶")
@@ -82,7 +82,7 @@ def test_prompt_and_answer_have_the_text_of_both_at_every_border(kind, text):
 
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(prompt=st.lists(st.integers(3, 258), min_size=1, max_size=12), text=TEXTS)
 def test_a_prompt_of_any_bytes_loses_nothing_of_its_answer(kind, prompt, text):
     tokenizer = TOKENIZERS[kind]()

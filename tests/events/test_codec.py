@@ -68,7 +68,7 @@ def test_an_event_comes_back_as_it_was(event):
     assert type(codec.decode_batch(codec.encode_batch(batch)).events[0]) is type(event)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**32), groups=st.integers(1, 2))
 def test_batches_of_every_kind_come_back_as_they_were(streams, seed, groups):
     for batch in streams.random_run(seed, groups=groups).batches:

@@ -88,7 +88,7 @@ def lru_hits(uses, size):
     return hits
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 2**32), groups=st.integers(1, 2))
 def test_the_curve_is_what_lru_caches_of_that_size_find(streams, seed, groups):
     trace = streams.trace_of(streams.random_run(seed, groups=groups, num_host=8))

@@ -1,7 +1,7 @@
 """Every Triton kernel compiles for NVIDIA and AMD GPUs without one being here, and spills no register.
 
 The work is done by `static_compile` in a process of its own, two kernels at a time: some of its configurations, and
-with PAGEDVIZ_NIGHTLY=1 all.
+with PAGEDVIZ_NIGHTLY=1 all, then also under the newest Triton that the package registry has.
 """
 
 import collections
@@ -15,16 +15,42 @@ import pytest
 
 pytest.importorskip("triton")
 
+PROGRAM = Path(__file__).with_name("static_compile.py")
 USUAL = ["--dtypes", "bf16", "--head-dims", "64", "80", "256"]  # a power of two, one that is padded, the largest
-CHOSEN = [] if os.environ.get("PAGEDVIZ_NIGHTLY") == "1" else USUAL
+NIGHTLY = os.environ.get("PAGEDVIZ_NIGHTLY") == "1"
+CHOSEN = [] if NIGHTLY else USUAL
 
 
-@pytest.fixture(scope="module")
-def reports():
-    command = [sys.executable, "-W", "error", str(Path(__file__).with_name("static_compile.py")), *CHOSEN]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
+@pytest.fixture(scope="module", params=["pinned", "newest"] if NIGHTLY else ["pinned"])
+def reports(request, tmp_path_factory):
+    environment = dict(os.environ)
+    if request.param == "newest":
+        folder = str(tmp_path_factory.mktemp("triton"))
+        install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", folder, "triton"]
+        subprocess.run(install, check=True)
+        environment["PYTHONPATH"] = os.pathsep.join([folder, *filter(None, [os.environ.get("PYTHONPATH")])])
+    command = [sys.executable, "-W", "error", str(PROGRAM), *CHOSEN]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     return [json.loads(line) for line in run.stdout.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("module", "text", "is_ours"),
+    [
+        ("triton.compiler.code_generator", "'simple' is missing. This will become an error in Python 3.15.", False),
+        ("triton.compiler.code_generator", "this kernel's option changes its meaning in Triton 3.10", True),
+        ("pagedviz_kernels.tiles", "'simple' is missing. This will become an error in Python 3.15.", True),
+    ],
+)
+def test_only_what_python_tells_triton_is_no_error(module, text, is_ours):
+    code = (
+        f"import sys, warnings; sys.path.insert(0, {str(PROGRAM.parent)!r}); import static_compile\n"
+        f"warnings.warn_explicit({text!r}, DeprecationWarning, 'file.py', 1, module={module!r})"
+    )
+    run = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+    assert (run.returncode != 0) == is_ours, run.stderr
+    assert (text in run.stderr) == is_ours
 
 
 def test_every_kernel_was_compiled_for_every_target(reports):

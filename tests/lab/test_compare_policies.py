@@ -44,7 +44,7 @@ def best_possible(contents, room):
     return most(0, frozenset())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(contents=st.lists(st.integers(1, 6), min_size=1, max_size=24), room=st.integers(1, 4))
 def test_belady_is_the_best_for_single_blocks(contents, room):
     # A block more: a request needs one for the token that is left over.
@@ -55,7 +55,7 @@ def test_belady_is_the_best_for_single_blocks(contents, room):
 tree = st.lists(st.integers(0, 1), min_size=1, max_size=7)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     asked=st.lists(st.tuples(tree, st.lists(st.integers(0, 1), max_size=5)), min_size=2, max_size=16),
     more=st.integers(0, 4),

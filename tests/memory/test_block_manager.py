@@ -185,7 +185,6 @@ class Memory(RuleBasedStateMachine):
 Memory.TestCase.settings = settings(
     max_examples=70,
     stateful_step_count=30,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )
 TestMemory = Memory.TestCase

@@ -22,7 +22,7 @@ REQUEST = st.tuples(st.lists(st.integers(0, 15), unique=True, max_size=4), st.sa
 
 @pytest.mark.parametrize("name", POLICIES)
 @given(capacity=st.integers(1, 9), requests=st.lists(REQUEST, max_size=60))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_chooses_what_its_plain_model_chooses(name, capacity, requests):
     assert name in MODELS, f"write a plain model of {name}"
     Cache(name, capacity, requests, model=MODELS[name]).run()
@@ -71,7 +71,7 @@ def draw_trace(count, universe, seed):
 
 @pytest.mark.parametrize("name", ["lru", "fifo", "lfu"])
 @given(trace=st.lists(st.integers(0, 11), max_size=120), capacity=st.integers(1, 8))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_agrees_with_cachetools(name, trace, capacity):
     cache = getattr(cachetools, f"{name.upper()}Cache")(capacity)
     evicted = []
@@ -132,7 +132,7 @@ def paper_arc(trace, c, early):
 
 
 @given(trace=st.lists(st.integers(0, 15), max_size=200), capacity=st.integers(1, 8))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_arc_is_the_papers_with_room_made_first(trace, capacity):
     assert textbook("arc", trace, capacity) == paper_arc(trace, capacity, early=False)
 

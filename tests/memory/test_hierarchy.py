@@ -234,7 +234,6 @@ class Memory(Driver):
 Memory.TestCase.settings = settings(
     max_examples=5000 if NIGHTLY else 200,
     stateful_step_count=80,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )
 TestMemory = pytest.mark.timeout(3600)(Memory.TestCase) if NIGHTLY else Memory.TestCase

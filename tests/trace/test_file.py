@@ -32,7 +32,7 @@ def same(one, other):
     return (one.info, one.start, one.batches) == (other.info, other.start, other.batches)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**32), groups=st.integers(1, 2))
 def test_bytes_and_back(streams, seed, groups):
     trace = streams.trace_of(streams.random_run(seed, groups=groups))
@@ -73,7 +73,7 @@ def test_saving_over_a_trace_replaces_it_whole(trace, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [path]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_a_cut_off_file_loses_its_last_line_only(streams, data):
     trace = streams.trace_of(streams.random_run(11))
@@ -219,7 +219,7 @@ def test_what_is_no_path_is_told(trace, path):
             use(path)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(seed=st.integers(0, 2**32))
 def test_a_file_with_damaged_bytes_gives_a_trace_or_an_error_of_ours(streams, seed):
     dice = random.Random(seed)

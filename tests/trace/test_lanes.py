@@ -38,7 +38,7 @@ def per_step(trace):
     return found
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32), num_host=st.sampled_from((0, 8)))
 def test_what_a_request_did_in_a_step_is_what_plans_and_states_say(streams, seed, num_host):
     trace = random_trace(streams, seed, num_host=num_host)
@@ -53,7 +53,7 @@ def test_what_a_request_did_in_a_step_is_what_plans_and_states_say(streams, seed
         assert told[key] in possible, key
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32), num_host=st.sampled_from((0, 8)))
 def test_stretches_follow_each_other(streams, seed, num_host):
     trace = random_trace(streams, seed, num_host=num_host)

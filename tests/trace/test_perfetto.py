@@ -73,7 +73,7 @@ def check_structure(events):
     return names
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**32), num_host=st.sampled_from((0, 8)))
 def test_any_run_makes_a_sound_file(streams, seed, num_host):
     check_structure(events_of(streams.trace_of(streams.random_run(seed, num_host=num_host))))

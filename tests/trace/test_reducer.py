@@ -47,7 +47,7 @@ runs = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(run=runs)
 def test_state_is_sound_after_every_batch_and_knows_who_holds_what(streams, run):
     toy = streams.random_run(**run)
@@ -76,7 +76,7 @@ def test_state_is_sound_after_every_batch_and_knows_who_holds_what(streams, run)
             assert {g: t for g, t in sequence.tables.items() if t} == {g: t for g, t in tables.items() if t}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(run=runs, data=st.data())
 def test_a_stream_with_a_lost_doubled_or_moved_event_gets_an_error_of_ours_or_none(streams, run, data):
     toy = streams.random_run(**run)

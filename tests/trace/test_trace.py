@@ -19,7 +19,7 @@ from pagedviz.trace.trace import EngineInfo
 VERSION_1 = Path(__file__).with_name("version_1.pvtrace")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**32), every=st.integers(1, 200), data=st.data())
 def test_replay_from_keyframes_equals_replay_from_the_start(streams, seed, every, data):
     toy = streams.random_run(seed)
@@ -53,7 +53,7 @@ def test_replay_sees_batches_that_come_later(streams):
     assert replay.after(len(growing)) == Replay(streams.start_of(toy), toy.batches).after(len(growing))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32), groups=st.integers(1, 2), num_host=st.sampled_from((0, 4, 16)))
 def test_memory_history_is_what_each_state_says(streams, seed, groups, num_host):
     trace = streams.trace_of(streams.random_run(seed, groups=groups, num_host=num_host))
