@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "figures": {"errors", "events", "trace", "values"},
     "lab": {"_version", "errors", "events", "memory", "trace", "values"},
     "session": {"chat", "engine", "errors", "events", "trace", "values"},
-    "browser": {"trace"},
+    "browser": {"events", "trace"},
     "widgets": {"browser", "errors", "events", "figures", "trace", "values"},
     "bench": {"attention", "engine", "errors", "memory", "trace", "values"},
     "__init__": {

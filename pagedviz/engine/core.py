@@ -14,6 +14,7 @@ from collections.abc import Sequence as Many
 import torch
 from msgspec.structs import replace
 
+from pagedviz.engine.asked import asked
 from pagedviz.engine.batch import build_batch
 from pagedviz.engine.config import EngineConfig
 from pagedviz.engine.counters import Counters
@@ -113,7 +114,8 @@ class EngineCore:
             self.requests[request.id] = request
             self.scheduler.add(request)
             ids = tuple(sequence.id for sequence in request.sequences)
-            self._emit(RequestAdded(request.id, ids, request.prompt_token_ids, tuple(texts), request.max_tokens))
+            prompt, limit = request.prompt_token_ids, request.max_tokens
+            self._emit(RequestAdded(request.id, ids, prompt, tuple(texts), limit, asked(request.params)))
             self._publish()
 
     def abort(self, requests: Many[Request]) -> None:

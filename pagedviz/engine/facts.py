@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pagedviz._version import __version__
+from pagedviz.engine.asked import made_with
 from pagedviz.engine.config import EngineConfig
 from pagedviz.engine.core import EngineCore
 from pagedviz.engine.request import RequestStatus
@@ -31,6 +32,7 @@ def engine_info(model: Any, core: EngineCore, config: EngineConfig) -> EngineInf
         attention=core.runner.backend,
         bytes_per_block=cache.bytes_per_block,
         pagedviz=__version__,
+        options=made_with(config),
     )
 
 

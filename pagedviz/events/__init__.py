@@ -1,6 +1,7 @@
 """The vocabulary of memory events; see ``records``."""
 
 from pagedviz.events.bus import Emit, EventBus, Subscriber, discard
+from pagedviz.events.kinds import Event
 from pagedviz.events.records import (
     KINDS,
     AnyEvent,
@@ -13,7 +14,6 @@ from pagedviz.events.records import (
     BlockFreed,
     BlockReleased,
     BlockShared,
-    Event,
     KernelLaunched,
     PrefixCacheReset,
     PrefixHit,

@@ -10,7 +10,8 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from pagedviz.events.records import AnyEvent, Batch, Event
+from pagedviz.events.kinds import Event
+from pagedviz.events.records import AnyEvent, Batch
 
 Emit = Callable[[AnyEvent], None]
 Subscriber = Callable[[Batch], None]

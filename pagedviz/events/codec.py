@@ -5,7 +5,7 @@ then one line per batch. Every line can stand on its own once the header is know
 the file, the live wire and the HTML page. Events are arrays ``[kind, field, ...]``; the header lists the
 field names of every kind, so that a reader in another language needs no second copy of the vocabulary.
 
-    {"format":"pagedviz-trace","version":2,"fields":{"BlockFreed":["tier","group","block"],...},"engine":{...}}
+    {"format":"pagedviz-trace","version":3,"fields":{"BlockFreed":["tier","group","block"],...},"engine":{...}}
     {"keyframe":{"block_size":16,"num_blocks":{"device":256},"step":0,"seq":0,...}}
     {"seq":0,"step":0,"t_us":1733,"events":[["RequestAdded","r0",...],...]}
 
@@ -19,11 +19,13 @@ from typing import Any
 import msgspec
 
 from pagedviz.errors import TraceFormatError
-from pagedviz.events.records import KINDS, Batch, Int
+from pagedviz.events.kinds import Int
+from pagedviz.events.records import KINDS, Batch
 
 FORMAT = "pagedviz-trace"
-VERSION = 2
-"""2: prefix cache, eviction and host tier; a reader of version 1 does not know their events."""
+VERSION = 3
+"""2: prefix cache, eviction and host tier; a reader of version 1 does not know their events. 3: what a request
+asked for, what the engine was made with, and why the prefix cache was reset; in older traces these are unknown."""
 
 
 class LayerGroup(msgspec.Struct, frozen=True):
@@ -37,7 +39,8 @@ class EngineInfo(msgspec.Struct, frozen=True):
     """What a reader must know of the engine that wrote a trace.
 
     ``device`` is the torch device; ``simulated`` says that the device tier is a second pool in RAM.
-    ``bytes_per_block`` counts K and V of all layers of a group.
+    ``bytes_per_block`` counts K and V of all layers of a group. ``options`` are what the engine was made with,
+    names as ``Engine`` has them, values as JSON; None in a trace that does not say.
     """
 
     model: str
@@ -53,6 +56,7 @@ class EngineInfo(msgspec.Struct, frozen=True):
     attention: str
     bytes_per_block: Int
     pagedviz: str
+    options: dict[str, str] | None = None
 
 
 class Header(msgspec.Struct, frozen=True):

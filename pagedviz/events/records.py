@@ -2,7 +2,8 @@
 
 Records are facts in the past tense: ids and ints, no tensors, no clock. Order and time are added by
 ``events/bus``; how they are written down is decided in ``events/codec``; what they mean for the state of
-memory is decided in ``trace/reducer``. To add one: a record here, its emitter, a case in the reducer.
+memory is decided in ``trace/reducer``. To add one: a record here, its emitter, its rule in ``trace/rules`` and in
+``browser/run/rules.js``, its sentence in ``figures/theme.json``; a guard test says what is missing.
 
 Ids are plain ints and strings: a *request* is named by its caller or numbered ("r3"), its *sequences* get
 engine-wide ints, a *block* is an index into its tier's pool, a *group* is a group of layers that share a
@@ -11,23 +12,11 @@ block table, and *logical* is an index into that table.
 
 from __future__ import annotations
 
-from typing import Annotated, Union
+from typing import ClassVar, Union
 
 import msgspec
 
-MOST = 2**53 - 1
-"""The largest number in a trace: beyond it JavaScript, whose numbers are doubles, no longer counts by ones."""
-
-Int = Annotated[int, msgspec.Meta(ge=-MOST, le=MOST)]
-"""Every number of an event, a keyframe or a header: what ``Number.isSafeInteger`` lets pass, and nothing else.
-
-An engine emits none below 0. In a state -1 says "none": ``copied_from``, ``moved_from`` and ``cached`` of a block.
-"""
-
-
-class Event(msgspec.Struct, frozen=True, array_like=True, tag=True, gc=False):
-    """Base of all records. Written as ``[kind, field, field, ...]`` in field order."""
-
+from pagedviz.events.kinds import MOST, About, Event, Int  # noqa: F401 - MOST is found here as well
 
 # -- engine ---------------------------------------------------------------------------------------------------
 
@@ -35,6 +24,7 @@ class Event(msgspec.Struct, frozen=True, array_like=True, tag=True, gc=False):
 class StepStarted(Event, frozen=True):
     """A step began. ``scheduled`` has, per sequence, the positions whose K and V this step computes."""
 
+    about: ClassVar[About] = About("engine", "Who came and who ran", rank=1)
     scheduled: tuple[tuple[Int, Int, Int], ...]
     """(sequence, first position, number of tokens)."""
 
@@ -42,6 +32,7 @@ class StepStarted(Event, frozen=True):
 class StepFinished(Event, frozen=True):
     """The K and V of all that was scheduled are in their slots; what follows was decided from the logits."""
 
+    about: ClassVar[About] = About("engine", "How long it took")
     duration_us: Int
     prefill_tokens: Int
     decode_tokens: Int
@@ -55,6 +46,7 @@ class KernelLaunched(Event, frozen=True):
     launch, not to run.
     """
 
+    about: ClassVar[About] = About("engine", None)
     name: str
     grid: tuple[Int, ...]
     launches: Int
@@ -68,6 +60,7 @@ class KernelLaunched(Event, frozen=True):
 class RequestAdded(Event, frozen=True):
     """A request joined the waiting queue."""
 
+    about: ClassVar[About] = About("request", "Who came and who ran")
     request: str
     sequences: tuple[Int, ...]
     """Its samples' sequence ids. All but the first start when the prompt is in memory (``SequenceForked``)."""
@@ -75,11 +68,15 @@ class RequestAdded(Event, frozen=True):
     texts: tuple[str, ...]
     """One piece of text per prompt token; empty without a tokenizer."""
     max_tokens: Int
+    params: tuple[tuple[str, str], ...] | None = None
+    """What was asked for beside ``max_tokens``, as (name, value in JSON), names as ``SamplingParams`` has them:
+    sampling, priority, salt, preemption. Only what is not as by default. None in a trace that does not say."""
 
 
 class RequestScheduled(Event, frozen=True):
     """A request left the waiting queue and runs from this step on."""
 
+    about: ClassVar[About] = About("request", "Who came and who ran")
     request: str
     resumed: bool
     """True when it ran before and was preempted."""
@@ -88,6 +85,9 @@ class RequestScheduled(Event, frozen=True):
 class RequestPreempted(Event, frozen=True):
     """A running request gave all its blocks back and waits again."""
 
+    about: ClassVar[About] = About(
+        "request", "Who had to make room", counter="preempted", guesses=("request", "sequence", "block")
+    )
     request: str
     mode: str
     """``recompute``: its K and V are given up and computed again later; ``swap``: they move to the host tier."""
@@ -101,6 +101,7 @@ class RequestPreempted(Event, frozen=True):
 class RequestFinished(Event, frozen=True):
     """The last sequence of a request ended."""
 
+    about: ClassVar[About] = About("request", "What ended", rank=1, counter="finished")
     request: str
     reason: str
     """``stop``, ``length``, ``abort``, as in vLLM; of the sequence that ended last."""
@@ -112,6 +113,7 @@ class SequenceForked(Event, frozen=True):
     A sample has waited for it. A beam is new: it begins with a copy of its parent's tokens.
     """
 
+    about: ClassVar[About] = About("request", "Which blocks were taken", rank=1)
     request: str
     parent: Int
     child: Int
@@ -121,6 +123,7 @@ class SequenceForked(Event, frozen=True):
 class SequenceFinished(Event, frozen=True):
     """A sequence produces no more tokens."""
 
+    about: ClassVar[About] = About("request", "What ended")
     request: str
     sequence: Int
     reason: str
@@ -129,6 +132,7 @@ class SequenceFinished(Event, frozen=True):
 class SequenceDropped(Event, frozen=True):
     """A beam fell out of the best and is forgotten; its blocks were released."""
 
+    about: ClassVar[About] = About("request", "What ended", rank=1)
     request: str
     sequence: Int
 
@@ -136,6 +140,7 @@ class SequenceDropped(Event, frozen=True):
 class TokenAppended(Event, frozen=True):
     """A sampled token took its position. Its K and V are computed by a later step."""
 
+    about: ClassVar[About] = About("token", "What was written")
     sequence: Int
     position: Int
     token: Int
@@ -148,6 +153,7 @@ class TokenAppended(Event, frozen=True):
 class BlockAllocated(Event, frozen=True):
     """A free block became entry ``logical`` of a sequence's block table."""
 
+    about: ClassVar[About] = About("block", "Which blocks were taken", counter="allocated")
     tier: str
     group: Int
     block: Int
@@ -160,6 +166,7 @@ class BlockAllocated(Event, frozen=True):
 class BlockFilled(Event, frozen=True):
     """The last slot of a block was written; its content has a name from now on."""
 
+    about: ClassVar[About] = About("block", "What was written", counter="filled")
     tier: str
     group: Int
     block: Int
@@ -172,6 +179,7 @@ class BlockFilled(Event, frozen=True):
 class BlockShared(Event, frozen=True):
     """One more sequence has the block in its table, as entry ``logical``, instead of what was there."""
 
+    about: ClassVar[About] = About("block", None, counter="shared")
     tier: str
     group: Int
     block: Int
@@ -183,6 +191,9 @@ class BlockShared(Event, frozen=True):
 class BlockCopied(Event, frozen=True):
     """Copy-on-write: ``sequence`` is about to write into a block it shares, and got a copy of its own."""
 
+    about: ClassVar[About] = About(
+        "block", "Which blocks were taken", rank=1, counter="copied", guesses=("block", "sequence", "request")
+    )
     tier: str
     group: Int
     source: Int
@@ -194,6 +205,7 @@ class BlockCopied(Event, frozen=True):
 class BlockReleased(Event, frozen=True):
     """A sequence no longer has the block as entry ``logical``; ``refcount`` others still do."""
 
+    about: ClassVar[About] = About("block", "What ended", rank=1)
     tier: str
     group: Int
     block: Int
@@ -205,6 +217,7 @@ class BlockReleased(Event, frozen=True):
 class BlockFreed(Event, frozen=True):
     """Nobody has the block any more, and its content is given up; it can be handed out again."""
 
+    about: ClassVar[About] = About("block", None, counter="freed")
     tier: str
     group: Int
     block: Int
@@ -216,6 +229,7 @@ class BlockCached(Event, frozen=True):
     In the host tier also: a free block took the content of a block that was evicted from the device.
     """
 
+    about: ClassVar[About] = About("cache", "What ended", rank=1, counter="cached")
     tier: str
     group: Int
     block: Int
@@ -232,6 +246,7 @@ class PrefixHit(Event, frozen=True):
     so nothing was saved that was not lost.
     """
 
+    about: ClassVar[About] = About("cache", "What the cache knew")
     request: str
     sequence: Int
     blocks: Int
@@ -243,6 +258,7 @@ class PrefixHit(Event, frozen=True):
 class PrefixMissed(Event, frozen=True):
     """The next ``tokens`` tokens of the sequence were looked for and not found."""
 
+    about: ClassVar[About] = About("cache", "What the cache knew")
     request: str
     sequence: Int
     tokens: Int
@@ -257,6 +273,7 @@ class BlockEvicted(Event, frozen=True):
     The content is given up, or has gone down from the device to the host tier: ``SwappedOut`` came before then.
     """
 
+    about: ClassVar[About] = About("cache", "What was given up", counter="evicted", guesses=("block",))
     tier: str
     group: Int
     block: Int
@@ -274,6 +291,7 @@ class PrefixCacheReset(Event, frozen=True):
     ``reason`` is a sentence's end: ``the weight lm_head.weight was written``; empty in traces of before.
     """
 
+    about: ClassVar[About] = About("cache", "What the cache knew")
     blocks: Int
     reason: str = ""
 
@@ -287,6 +305,7 @@ class SwappedOut(Event, frozen=True):
     ``request`` is the one that was preempted; empty when cached blocks went down as they were evicted.
     """
 
+    about: ClassVar[About] = About("tier", "What moved between the tiers", guesses=("block", "request", "sequence"))
     request: str
     pairs: tuple[tuple[Int, Int], ...]
     num_bytes: Int
@@ -296,6 +315,7 @@ class SwappedOut(Event, frozen=True):
 class SwappedIn(Event, frozen=True):
     """The content of host blocks was copied to device blocks: ``pairs`` of (host block, device block)."""
 
+    about: ClassVar[About] = About("tier", "What moved between the tiers", guesses=("block", "request", "sequence"))
     request: str
     pairs: tuple[tuple[Int, Int], ...]
     num_bytes: Int

@@ -55,11 +55,8 @@ class Upcoming(msgspec.Struct, frozen=True):
 
 
 ANSWERS = {
-    "BlockEvicted": ("block",),
-    "BlockCopied": ("block", "sequence", "request"),
-    "RequestPreempted": ("request", "sequence", "block"),
-    "SwappedOut": ("block", "request", "sequence"),
-    "SwappedIn": ("block", "request", "sequence"),
+    kind.__name__: kind.about.guesses
+    for kind in (BlockEvicted, BlockCopied, RequestPreempted, SwappedOut, SwappedIn)
 }
 """For each kind, what can be guessed of it; decisions come before what follows from them.
 

@@ -1,8 +1,8 @@
 """What events mean: ``apply`` folds one event into a state. JavaScript twin: ``browser/run/rules.js``.
 
 The only place in Python that knows; figures, audit and time travel all stand on it. The rules are in
-``trace/rules``, one a kind. They change the state in place, because a copy per event would cost more than the
-engine's step (``State.copy`` gives keyframes).
+``trace/rules``, one a kind; what an event counts as one of, its record says. They change the state in place,
+because a copy per event would cost more than the engine's step (``State.copy`` gives keyframes).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 
 from pagedviz.errors import TraceFormatError
 from pagedviz.events import AnyEvent, Batch
-from pagedviz.events.records import MOST
+from pagedviz.events.kinds import MOST
 from pagedviz.trace.rules import Rule, blocks, cache, requests
 from pagedviz.trace.state import State
 
@@ -51,4 +51,9 @@ def apply_batch(state: State, batch: Batch, look: Look | None = None) -> None:
 
 def apply(state: State, event: AnyEvent) -> None:
     """Fold one event into the state."""
-    RULES[type(event)](state, event)
+    kind = type(event)
+    RULES[kind](state, event)
+    counter = kind.about.counter
+    if counter:
+        counters = state.counters
+        setattr(counters, counter, getattr(counters, counter) + 1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from pagedviz.events.records import Int
+from pagedviz.events.kinds import Int
 from pagedviz.trace.analysis.waste import WasteSplit, empty_slots
 
 Entry = tuple[str, Int]

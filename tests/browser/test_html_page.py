@@ -189,7 +189,7 @@ def test_a_trace_can_be_chosen_with_the_keyboard(shown, trace, other, tmp_path):
         (b"\x89PNG\r\n\x1a\n\x00\x00", "not a pagedviz trace: "),
         (gzip.compress(b"hello\n", mtime=0), "not a pagedviz trace: line 1 is damaged"),
         (b"\x1f\x8bnonsense", "gzip stream is damaged or cut off"),
-        (b'{"format":"pagedviz-trace","version":99}\n', "version 99; this pagedviz reads 1 to 2: update pagedviz"),
+        (b'{"format":"pagedviz-trace","version":99}\n', "version 99; this pagedviz reads 1 to 3: update pagedviz"),
         (
             b'{"format":"pagedviz-trace","version":2,"fields":{},"engine":{}}\n',
             "$.engine.model cannot be undefined",

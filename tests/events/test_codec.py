@@ -41,9 +41,9 @@ def test_the_header_lists_the_fields_of_every_kind(streams):
     assert header.engine.model == "toy"
 
 
-def test_the_header_of_version_2_has_these_kinds_more(streams):
+def test_the_header_since_version_2_has_these_kinds_more(streams):
     header = codec.decode_header(codec.encode_header(streams.info_of(streams.Toy(0))))
-    assert header.version == 2
+    assert header.version >= 2
     assert {name: " ".join(header.fields[name]) for name in SINCE_2} == SINCE_2
 
 
@@ -127,7 +127,7 @@ def with_number(value, annotation):
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_every_number_of_every_kind_is_one_that_javascript_can_count_to(kind):
-    hints = typing.get_type_hints(kind)
+    hints = {name: hint for name, hint in typing.get_type_hints(kind).items() if name in kind.__struct_fields__}
     usual = {int: 0, str: "", bool: False}
     for field, annotation in hints.items():
         for number in (MOST, -MOST, MOST + 1, -MOST - 1, 10**25):

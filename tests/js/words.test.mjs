@@ -85,7 +85,7 @@ test("what is no trace, a newer trace or a damaged one is an error of ours", () 
   const read = (text) => new Run().push(new TextEncoder().encode(text));
   assert.throws(() => read("hello\n"), TraceError);
   assert.throws(() => read("null\n"), TraceError);
-  assert.throws(() => read('{"format":"pagedviz-trace","version":3}\n'), /update pagedviz/);
+  assert.throws(() => read('{"format":"pagedviz-trace","version":4}\n'), /update pagedviz/);
   const [header, keyframe] = bytes.toString().split("\n");
   for (const line of ["7", "null", "{}", "[1]", '{"seq":0,"step":0,"events":5}']) assert.throws(() => read(`${header}\n${keyframe}\n${line}\n`), TraceError, line);
   const fields = shapesOf(JSON.parse(header).fields);

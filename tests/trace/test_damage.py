@@ -130,8 +130,8 @@ def test_without_a_first_state_nothing_is_sound(lines, number):
 
 @pytest.mark.parametrize("sound_part", [False, True])
 def test_a_newer_version_is_always_refused(lines, sound_part):
-    newer = lines[0].replace(b'"version":2', b'"version":3')
-    with pytest.raises(TraceFormatError, match="version 3; this pagedviz reads 1 to 2: update pagedviz"):
+    newer = lines[0].replace(b'"version":3', b'"version":4')
+    with pytest.raises(TraceFormatError, match="version 4; this pagedviz reads 1 to 3: update pagedviz"):
         Trace.from_bytes(joined(lines, 1, newer), sound_part=sound_part)
 
 

@@ -125,7 +125,7 @@ def test_gzip_streams_behind_each_other_are_one(trace, tmp_path):
         (b"\xff\xfe\x00" * 99, "not a pagedviz trace"),
         (b"[" * 200_000 + b"\n", "not a pagedviz trace"),
         (b'{"format":' + b"[" * 200_000 + b"\n", "not a pagedviz trace"),
-        (b'{"format":"pagedviz-trace","version":3}\n', "version 3; this pagedviz reads 1 to 2: update"),
+        (b'{"format":"pagedviz-trace","version":4}\n', "version 4; this pagedviz reads 1 to 3: update"),
         (b'{"format":"pagedviz-trace","version":0}\n', "version 0"),
         (b'{"format":"pagedviz-trace","version":1}\n', "header is damaged"),
         (b'{"format":"pagedviz-trace","version":2}\n', "header is damaged"),

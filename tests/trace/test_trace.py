@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pagedviz.errors import ConfigError, TraceFormatError
-from pagedviz.events import KINDS, Batch, BlockFreed
+from pagedviz.events import KINDS, Batch, BlockFreed, RequestAdded
+from pagedviz.events.codec import VERSION
 from pagedviz.trace import MemoryPoint, MemoryUse, Replay, State, Trace, apply_batch, memory_history
 from pagedviz.trace.trace import EngineInfo
 
@@ -40,7 +41,7 @@ def test_a_trace_of_version_1_is_read(streams):
         trace.state_at(point.step).memory() for point in memory_history(trace)
     ]
     again = Trace.from_bytes(trace.to_bytes())
-    assert b'"version":2,' in trace.to_bytes()
+    assert b'"version":3,' in trace.to_bytes()
     assert again.state_at(again.last_step) == state
 
 
@@ -203,3 +204,18 @@ def test_a_trace_goes_to_another_process(streams):
         there = pool.submit(Trace.to_bytes, trace).result(timeout=120)
 
     assert there == trace.to_bytes()
+
+
+@pytest.mark.parametrize("version", range(1, VERSION))
+def test_what_an_older_trace_does_not_say_is_unknown(version):
+    data = Path(__file__).with_name(f"version_{version}.pvtrace").read_bytes()
+    assert b'"version":%d,' % version in data
+
+    trace = Trace.from_bytes(data)
+
+    assert trace.info.options is None
+    added = [event for event in trace.events if isinstance(event, RequestAdded)]
+    assert added
+    assert {event.params for event in added} == {None}
+    assert Trace.from_bytes(trace.to_bytes()).events == trace.events
+    assert trace.state_at(trace.last_step).counters.finished > 0

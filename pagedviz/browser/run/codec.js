@@ -3,8 +3,10 @@
  * Works on any cut of the bytes: a rest without a newline waits for more.
  */
 
+import { SCHEMA } from "./schema.js";
+
 const FORMAT = "pagedviz-trace";
-const VERSION = 2;
+const VERSION = SCHEMA.version;
 const NEWLINE = 10;
 
 /** The trace is damaged, too new, or contradicts itself. */
@@ -18,21 +20,18 @@ const isKey = (key) => isInt(Number(key)) && String(Number(key)) === key;
 const isObject = (value) => value instanceof Object && !Array.isArray(value);
 const listOf = (is) => (value) => Array.isArray(value) && value.every(is);
 const isInts = listOf(isInt);
+const isTexts = listOf(isText);
+const rowsOfTexts = listOf((value) => isTexts(value) && value.length === 2);
 const rowsOf = (length) => listOf((value) => isInts(value) && value.length === length);
 
 /** What a state counts. */
-export const COUNTERS = "allocated freed shared copied filled preempted finished prefill_tokens decode_tokens cached evicted hit_tokens " +
-  "missed_tokens lost_tokens swapped_out swapped_in swapped_bytes swap_us";
+export const COUNTERS = SCHEMA.counters.join(" ");
 
-/** What fields hold, by name: fields of one name hold the same in all kinds. What is not here is a whole number. */
-const TYPES = new Map([
-  [isText, "request mode reason tier text name hash policy why status model dtype device attention pagedviz"],
-  [(value) => typeof value === "boolean", "resumed simulated"],
-  [isInts, "sequences prompt grid layers"],
-  [listOf(isText), "texts"],
-  [rowsOf(2), "pairs holders"],
-  [rowsOf(3), "scheduled"],
-].flatMap(([is, names]) => names.split(" ").map((name) => [name, is])));
+const CHECKS = { int: isInt, text: isText, truth: (value) => typeof value === "boolean", ints: isInts, texts: isTexts, pairs: rowsOf(2), triples: rowsOf(3), params: (value) => value === null || rowsOfTexts(value) };
+
+/** What a field of events, of states and of the header holds, by its name: those of one name hold the same. */
+const TYPES = new Map(Object.entries({ model: "text", dtype: "text", device: "text", attention: "text", pagedviz: "text", status: "text", simulated: "truth", layers: "ints", holders: "pairs",
+  ...SCHEMA.fields }).map(([name, type]) => [name, CHECKS[type]]));
 const typeOf = (name) => TYPES.get(name) ?? isInt;
 
 const brief = (value) => String(JSON.stringify(value)).slice(0, 40);
@@ -65,7 +64,8 @@ const mapOf = (is, isName = isText) => (value, path) => {
 const isTable = listOf((entry) => Array.isArray(entry) && entry.length === 2 && isText(entry[0]) && isInt(entry[1]));
 const isBatch = recordOf("seq step t_us events", { events: Array.isArray });
 const isHeader = recordOf("engine fields", {
-  engine: recordOf("model block_size num_device_blocks num_host_blocks groups num_kv_heads head_dim dtype device simulated attention bytes_per_block pagedviz", {
+  engine: recordOf("model block_size num_device_blocks num_host_blocks groups num_kv_heads head_dim dtype device simulated attention bytes_per_block pagedviz options?", {
+    options: (value, path) => value === null || mapOf(isText)(value, path),
     groups: listOf(recordOf("layers window?", { window: (value) => value === null || isInt(value) })),
   }),
   fields: mapOf(listOf(isText)),

@@ -3,6 +3,7 @@
  * the event.
  */
 import { TraceError } from "./codec.js";
+import { SCHEMA } from "./schema.js";
 import { blockOf, newBlock, refill, useOf } from "./state.js";
 
 /** Unless this holds, the event cannot have happened in this state. */
@@ -271,11 +272,8 @@ const RULES = new Map(Object.entries({
   SwappedIn: (state, event) => move(state, "host", "device", event, "swapped_in"),
 }));
 
-/** What an event of a kind counts as. */
-const COUNTERS_OF = new Map(Object.entries({
-  RequestPreempted: "preempted", RequestFinished: "finished", BlockAllocated: "allocated", BlockFilled: "filled", BlockShared: "shared",
-  BlockCopied: "copied", BlockFreed: "freed", BlockCached: "cached", BlockEvicted: "evicted",
-}));
+/** What an event of a kind counts as one of. */
+const COUNTERS_OF = Object.assign({}, ...Object.values(SCHEMA.families));
 
 /** Fold one event (by field names, see `named`) into the state; throws TraceError if it contradicts it. */
 export function apply(state, event) {
@@ -283,6 +281,6 @@ export function apply(state, event) {
   const rule = RULES.get(kind);
   check(rule, "it is of an unknown kind");
   rule(state, event);
-  const counter = COUNTERS_OF.get(kind);
+  const counter = COUNTERS_OF[kind];
   if (counter) state.counters[counter] += 1;
 }

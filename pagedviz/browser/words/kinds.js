@@ -1,12 +1,13 @@
 /** Kinds of events: what they are called, of which family they are, and what an event is about. */
 import { blockName, letterOf } from "./describe.js";
+import { SCHEMA } from "../run/schema.js";
 import { THEME } from "./theme.js";
 import { say } from "./vocabulary.js";
 
 /** What the engine can stop before, because a step can be planned without being run; decisions before what follows from them. */
 export const BEFORE = ["BlockEvicted", "BlockCopied", "RequestPreempted", "SwappedOut", "SwappedIn"];
 
-export const FAMILIES = Object.entries(THEME.families);
+export const FAMILIES = Object.entries(SCHEMA.families).map(([family, kinds]) => [family, Object.keys(kinds)]);
 const OF = new Map(FAMILIES.flatMap(([family, kinds]) => kinds.map((kind) => [kind, family])));
 
 export const familyOf = (kind) => OF.get(kind) ?? "other";

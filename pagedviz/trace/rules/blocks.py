@@ -29,12 +29,10 @@ def _allocate(state: State, event: BlockAllocated) -> None:
     check_id(state, event.tier, event.block)
     held[event.block] = Block(event.group, ((event.sequence, event.logical),), state.step)
     _set_entry(state, event)
-    state.counters.allocated += 1
 
 
 def _fill(state: State, event: BlockFilled) -> None:
     state.blocks[event.tier][event.block] = replace(_held(state, event), hash=event.hash)
-    state.counters.filled += 1
 
 
 def _share(state: State, event: BlockShared) -> None:
@@ -43,7 +41,6 @@ def _share(state: State, event: BlockShared) -> None:
         contradiction(f"sequence {event.sequence} already has block {event.block}")
     _set_holders(state, event, (*block.holders, (event.sequence, event.logical)))
     _set_entry(state, event)
-    state.counters.shared += 1
 
 
 def _copy(state: State, event: BlockCopied) -> None:
@@ -51,7 +48,6 @@ def _copy(state: State, event: BlockCopied) -> None:
     if event.source not in held:
         contradiction(f"block {event.source} is copied while nobody has it")
     held[event.target] = replace(held[event.target], copied_from=event.source)
-    state.counters.copied += 1
 
 
 def _release(state: State, event: BlockReleased) -> None:
@@ -69,7 +65,6 @@ def _free(state: State, event: BlockFreed) -> None:
     if state.blocks[event.tier][event.block].holders:
         contradiction(f"block {event.block} is freed while somebody has it")
     del state.blocks[event.tier][event.block]
-    state.counters.freed += 1
 
 
 def _held(state: State, event: BlockFilled | BlockReleased) -> Block:

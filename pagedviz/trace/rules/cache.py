@@ -25,7 +25,6 @@ def _cache(state: State, event: BlockCached) -> None:
     if block.holders:
         contradiction(f"block {event.block} is cached while somebody has it")
     blocks[event.block] = replace(block, hash=event.hash, cached=state.step)
-    state.counters.cached += 1
 
 
 def _evict(state: State, event: BlockEvicted) -> None:
@@ -33,7 +32,6 @@ def _evict(state: State, event: BlockEvicted) -> None:
         contradiction(f"block {event.block} is evicted while somebody has it")
     del state.blocks[event.tier][event.block]
     state.evicted.setdefault(event.tier, {})[event.block] = Eviction(state.step, event.policy, event.why)
-    state.counters.evicted += 1
 
 
 def _hit(state: State, event: PrefixHit) -> None:

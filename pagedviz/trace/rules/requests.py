@@ -84,7 +84,6 @@ def _preempt(state: State, event: RequestPreempted) -> None:
     swaps = event.mode == "swap"
     request.status = "swapped" if swaps else "preempted"
     request.preemptions += 1
-    state.counters.preempted += 1
     state.counters.lost_tokens += event.tokens_lost
     for number in request.sequences:
         sequence = state.sequences[number]
@@ -106,7 +105,6 @@ def _finish_request(state: State, event: RequestFinished) -> None:
     if request.status == "finished":
         contradiction(f"request {event.request!r} finishes twice")
     request.status, request.reason = "finished", event.reason
-    state.counters.finished += 1
 
 
 def _fork(state: State, event: SequenceForked) -> None:

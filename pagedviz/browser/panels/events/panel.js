@@ -5,8 +5,7 @@
 import { attr, h, setText, toggle } from "../../kit/dom.js";
 import { describe, describeEviction, number } from "../../words/describe.js";
 import { keepReachable, pointing } from "../../kit/items.js";
-import { cursorOf, familyOf, matcherOf } from "../../words/kinds.js";
-import { THEME } from "../../words/theme.js";
+import { FAMILIES, cursorOf, familyOf, matcherOf } from "../../words/kinds.js";
 import { say } from "../../words/vocabulary.js";
 
 const MAX_EVENTS = 250;
@@ -39,7 +38,7 @@ export function create(view, store) {
   const none = h("p", { class: "pv-hint" });
   view.body.append(none, list);
   const off = new Set(["engine"]);
-  const filters = Object.keys(THEME.families).map((family) =>
+  const filters = FAMILIES.map(([family]) =>
     toggle(say(family), !off.has(family), (isOn) => {
       if (isOn) off.delete(family);
       else off.add(family);

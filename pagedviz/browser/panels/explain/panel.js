@@ -1,23 +1,11 @@
 /** Explain this step: what happened in the step that is looked at, and why, in plain sentences sorted by what they are about. */
 import { h, setText } from "../../kit/dom.js";
 import { blockName, describe, letterOf, list, number, plural, range, reasonText, tierName, tokenText } from "../../words/describe.js";
+import { SCHEMA } from "../../run/schema.js";
 import { labels, say } from "../../words/vocabulary.js";
 
 const MAX_SENTENCES = 12;
 const MAX_NAMED = 8;
-
-/** Headings, and the kinds of events below each. */
-const SECTIONS = {
-  "Who came and who ran": ["RequestAdded", "RequestScheduled", "StepStarted"],
-  "Who had to make room": ["RequestPreempted"],
-  "What the cache knew": ["PrefixHit", "PrefixMissed", "PrefixCacheReset"],
-  "What was given up": ["BlockEvicted"],
-  "What moved between the tiers": ["SwappedOut", "SwappedIn"],
-  "Which blocks were taken": ["BlockAllocated", "SequenceForked", "BlockCopied"],
-  "What was written": ["TokenAppended", "BlockFilled"],
-  "What ended": ["SequenceFinished", "RequestFinished", "SequenceDropped", "BlockReleased", "BlockCached"],
-  "How long it took": ["StepFinished"],
-};
 
 const blocksText = (events) => {
   const names = list(events.map(({ tier, block }) => blockName(tier, block)), MAX_NAMED);
@@ -61,7 +49,7 @@ export function explain(run, step) {
     if (!byKind.has(kind)) byKind.set(kind, []);
     byKind.get(kind).push(entry);
   }
-  return Object.entries(SECTIONS).map(([heading, kinds]) => {
+  return Object.entries(SCHEMA.sections).map(([heading, kinds]) => {
     const sentences = [];
     let count = 0;
     for (const kind of kinds) {
