@@ -52,7 +52,9 @@ def decode_tiles(head_dim: int, itemsize: int) -> Tiles:
     """One program holds up to 16 query heads of one KV head and walks its keys in tiles of TILE_N tokens.
 
     TILE_N has nothing to do with the block size. A K tile and a V tile per pipeline stage lie in shared memory, so
-    wide heads and float32 take shorter tiles. More rows per program spill registers (the compile test saw it).
+    wide heads and float32 take shorter tiles. More rows per program spill registers (the compile test saw it). So do,
+    under Triton 3.7.1, heads that are masked over 4 warps, and wide ones in a pipeline of 3 stages; over 8 warps wide
+    ones spill under 3.9.
     """
     padded = max(MIN_DOT, next_power_of_2(head_dim))
     return Tiles(
@@ -60,8 +62,8 @@ def decode_tiles(head_dim: int, itemsize: int) -> Tiles:
         HEAD_DIM_PADDED=padded,
         BLOCK_M=MIN_DOT,
         TILE_N=32 if padded * itemsize <= 256 else 16,
-        num_warps=4,
-        num_stages=3,
+        num_warps=4 if head_dim == padded else 8,
+        num_stages=3 if padded <= 128 else 2,
     )
 
 
