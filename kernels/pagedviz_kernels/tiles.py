@@ -52,9 +52,9 @@ def decode_tiles(head_dim: int, itemsize: int) -> Tiles:
     """One program holds up to 16 query heads of one KV head and walks its keys in tiles of TILE_N tokens.
 
     TILE_N has nothing to do with the block size. A K tile and a V tile per pipeline stage lie in shared memory, so
-    wide heads and float32 take shorter tiles. More rows per program spill registers (the compile test saw it). So do,
-    under Triton 3.7.1, heads that are masked over 4 warps, and wide ones in a pipeline of 3 stages; over 8 warps wide
-    ones spill under 3.9.
+    wide heads and float32 take shorter tiles. More rows per program spill registers (the compile test saw it).
+    Under Triton 3.7.1 so do masked heads over 4 warps, and wide ones in a pipeline of 3 stages; wide ones over
+    8 warps do under 3.9.
     """
     padded = max(MIN_DOT, next_power_of_2(head_dim))
     return Tiles(
