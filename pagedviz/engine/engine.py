@@ -6,7 +6,6 @@ Checks what comes in and hands it to ``core``; how a step works is decided there
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, ClassVar
@@ -18,6 +17,7 @@ from pagedviz.engine.audit import Auditor
 from pagedviz.engine.config import EngineConfig
 from pagedviz.engine.core import EngineCore
 from pagedviz.engine.facts import engine_info, engine_stats
+from pagedviz.engine.forks import Turn
 from pagedviz.engine.keywords import check_keywords
 from pagedviz.engine.metrics import MetricsServer
 from pagedviz.engine.outputs import RequestOutput
@@ -52,6 +52,7 @@ class Engine:
         ConfigError: an option is unknown or out of range.
         ModelError: the model needs something that paged attention here lacks; the message names it.
         BackendUnavailable: the attention backend cannot run where the model is.
+        SessionError: this process is a fork of one in which an engine was made; so do its methods then.
 
     Attributes:
         foretells: the kinds of events that ``preview`` tells before they happen.
@@ -62,11 +63,11 @@ class Engine:
     def __init__(self, model: Any, tokenizer: Any = None, **options: Any) -> None:
         check_keywords("Engine", options, [field.name for field in fields(EngineConfig)], ConfigError)
         self.config = EngineConfig(**options)
+        self._turn = Turn()
         self.model = model
         self.tokenizer = tokenizer
         self._paged = PagedModel(model)
         self._bus = EventBus()
-        self._turn = threading.RLock()
         runner = Runner(self._paged, self.config)
         sampler = Sampler(
             tokenizer, self._paged.spec.eos_token_ids, defaults_of(model, self._paged.spec.eos_token_ids)

@@ -13,9 +13,12 @@ from __future__ import annotations
 import atexit
 import contextlib
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterator
 from typing import Literal, Protocol
+
+from pagedviz.errors import SessionError
 
 RunState = Literal["ready", "running", "paused", "finished", "stopped", "failed"]
 Motion = Literal["pause", "step", "resume", "stop"]
@@ -81,6 +84,7 @@ class StepLoop:
         self._turn = threading.RLock()
         self._control = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._process = os.getpid()
         # What the thread is to do next. `_guests` are other threads that wait for their turn: by the lock
         # alone the loop's thread, which asks for it again at once, could keep them out for many steps.
         self._go = False
@@ -112,6 +116,18 @@ class StepLoop:
     def moving(self) -> bool:
         """Whether a step is in progress, or the next one needs no word of anybody."""
         return self._go or self._owed > 0 or self._stepping
+
+    def check_process(self) -> None:
+        """Refuse a fork of the process in which the run is: the thread is not in it, and waiting for it never ends.
+
+        Raises:
+            SessionError: this process is a fork.
+        """
+        if os.getpid() != self._process:
+            raise SessionError(
+                f"process {os.getpid()} is a fork of process {self._process}, where this session runs. Start "
+                "processes with multiprocessing.get_context('spawn'), and make engine and session there"
+            )
 
     def take(self, command: Motion, *, of_view: bool = False) -> None:
         """Take a command without waiting for a step; listeners hear what came of it."""
@@ -367,6 +383,8 @@ class StepLoop:
                 self._control.wait_for(condition, timeout)
 
     def _exit(self) -> None:
+        if os.getpid() != self._process:
+            return
         with self._control:
             self._listeners.clear()  # their sockets may be gone
             self._stopping = True

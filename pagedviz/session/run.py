@@ -72,6 +72,7 @@ class Run:
 
     def pause(self) -> Self:
         """Stop after the step in progress; when this returns, none is."""
+        self._loop.check_process()
         self._loop.take("pause")
         self._loop.await_rest()
         return self
@@ -124,6 +125,7 @@ class Run:
 
     def stop(self) -> Self:
         """End the run and abort what is unfinished, so that no block stays taken."""
+        self._loop.check_process()
         self._loop.take("stop")
         self._loop.await_end()
         return self
@@ -271,5 +273,6 @@ class Run:
         self._stops.note(batch, moving=self._loop.moving)
 
     def _check_open(self) -> None:
+        self._loop.check_process()
         if self._closed:
             raise SessionError("this session is closed: make a new one with pv.Session(engine)")

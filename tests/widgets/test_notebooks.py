@@ -20,7 +20,7 @@ SAID = {
         "r2 was preempted by swap: ",
         "SwappedIn: ",
         "r4 began with 72 tokens",
-        "0 of 103 prompt tokens were in memory. ",
+        "0 of 89 prompt tokens were in memory. ",
         "the same texts in 1, 2 and 3: True",
         "the same texts with and without the prefix cache: True",
         "KeepsFound   found ",
