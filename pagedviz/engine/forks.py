@@ -1,7 +1,7 @@
-"""May this process compute: not if it is a fork of one that did. Knows process ids, and nothing of what is computed.
+"""May this process compute: not if it is a fork of one that did. Knows process ids, not what is computed.
 
 ``os.fork`` copies memory but not threads. The pools of threads that torch and numba compute with are then believed
-to be there and are not: the child waits for them for ever, or is aborted. So it is told before anything is computed.
+to be there and are not: the child waits for ever, or is aborted. So it is told before anything is computed.
 """
 
 from __future__ import annotations

@@ -31,8 +31,13 @@ def as_list(prompts: Prompts) -> list[Prompt]:
             f"prompts are a {type(prompts).__name__}: must be a text, token ids or a list of messages, or a list "
             "of those"
         )
-    one = many and (is_messages(many) or all(is_whole(item) or isinstance(item, bool) for item in many))
+    one = many and (_are_messages(many) or all(is_whole(item) or isinstance(item, bool) for item in many))
     return [many] if one else many
+
+
+def _are_messages(many: list[Any]) -> bool:
+    """True for messages, of which one at least says whose it is; vLLM's ``{"prompt": ...}`` does not."""
+    return is_messages(many) and any("role" in message for message in many)
 
 
 def new_request(
