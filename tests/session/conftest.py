@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,13 @@ def tiny():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(autouse=True)
+def no_thread_left():
+    """Whoever starts a run ends it: a thread that is left would be counted by other tests."""
+    yield
+    assert [thread for thread in threading.enumerate() if thread.name == "pagedviz-engine"] == []
 
 
 @pytest.fixture

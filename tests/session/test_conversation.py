@@ -20,13 +20,12 @@ THINKS = (
 @pytest.fixture
 def talking(new_tiny, chat_tokenizer):
     """``talking(answers, *template)``: a session whose model gives these answers, each a list of token ids."""
-    engines = []
+    runs = []
 
     def make(answers, *template):
         model = new_tiny("llama", vocab_size=259, num_hidden_layers=1)
         model.generation_config.eos_token_id = END
         engine = pv.Engine(model, chat_tokenizer(*template), block_size=SIZE, num_device_blocks=256)
-        engines.append(engine)
         sample, left = engine._core.sampler.sample, [token for answer in answers for token in answer]
 
         def scripted(items, logits):
@@ -37,10 +36,13 @@ def talking(new_tiny, chat_tokenizer):
             return sample(items, logits)
 
         engine._core.sampler.sample = scripted
-        return pv.Session(engine)
+        session = pv.Session(engine)
+        runs.append((engine, session))
+        return session
 
     yield make
-    for engine in engines:
+    for engine, session in runs:
+        session.close()
         engine.audit()
 
 
