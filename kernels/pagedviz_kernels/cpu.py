@@ -5,6 +5,8 @@ our own loop. The maths is that of `reference`, in float32 inside. Needs numba.
 """
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numba
 import numpy as np
@@ -30,6 +32,22 @@ MIN_TOKENS_PER_SPLIT = 128
 ITEMS_PER_WORKER = 4
 SHORT_ROWS = 4
 """Up to so many new tokens of a sequence go through the decode loop, more go through torch."""
+
+
+@contextmanager
+def _launching() -> Iterator[None]:
+    """Numba's threads to ourselves, and torch's number of threads as the user set it.
+
+    With OpenMP, making its threads sets the number for everything else that this thread calls, torch too: then the
+    user's own model would add up in another order.
+    """
+    threads = torch.get_num_threads()
+    with _NUMBA_THREADS:
+        try:
+            yield
+        finally:
+            if torch.get_num_threads() != threads:
+                torch.set_num_threads(threads)
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:
@@ -68,14 +86,15 @@ def decode(
     check_rows(query, context_lens)
     check_splits(num_splits)
     num_seqs, num_heads, head_dim = query.shape
-    workers = numba.get_num_threads()
+    with _launching():  # numba makes its threads when it is first asked how many there are
+        workers = numba.get_num_threads()
     if num_splits is None:
         longest = block_tables.shape[1] * key_cache.shape[1]
         num_splits = choose_splits(num_seqs * key_cache.shape[2], longest, workers)
     partial = np.empty((num_seqs, num_heads, num_splits, head_dim), np.float32)
     stats = np.empty((num_seqs, num_heads, num_splits, 2), np.float32)
     out = torch.empty((num_seqs, num_heads, head_dim), dtype=torch.float32)
-    with _NUMBA_THREADS:
+    with _launching():
         cpu_loops.decode_partials(
             query.detach().to(torch.float32).contiguous().numpy(), _array(key_cache), _array(value_cache),
             block_tables.numpy(), context_lens.numpy(), np.float32(scale), window or 0,
@@ -186,7 +205,7 @@ def copy_blocks(key_cache: torch.Tensor, value_cache: torch.Tensor, pairs: torch
 def swap_blocks(source: torch.Tensor, target: torch.Tensor, pairs: torch.Tensor) -> None:
     """Copy whole blocks from one pool into another, a thread to each share of them; see `reference.swap_blocks`."""
     check_swap(source, target, pairs)
-    with _NUMBA_THREADS:
+    with _launching():
         cpu_loops.swap_pairs(_rows(source), _rows(target), pairs.numpy())
 
 

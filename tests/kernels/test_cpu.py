@@ -1,6 +1,9 @@
 """What only the numba backend has: threads, a choice of splits, prompts that go through torch."""
 
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 import torch
@@ -26,6 +29,25 @@ def test_threads_may_call_at_the_same_time():
     assert len(results) == 200
     for result in results:
         torch.testing.assert_close(result, expected, rtol=0, atol=0)
+
+
+LAUNCH = """
+import sys, torch
+sys.path.insert(0, {here!r})
+torch.set_num_threads({threads})
+from cases import Case
+from pagedviz_kernels import cpu
+Case((300, 200), group=3).decode(cpu)
+print(torch.get_num_threads())
+"""
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_torch_keeps_the_number_of_threads_that_the_user_set(threads):
+    """In a process of its own: it is the first launch that would change it."""
+    code = LAUNCH.format(here=str(Path(__file__).parent), threads=threads)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
+    assert done.stdout.split() == [str(threads)], done.stderr
 
 
 def test_splits_are_chosen_from_shapes():
