@@ -50,18 +50,27 @@ def copies() -> dict[Path, int]:
 
 def load_or_convert(copy: Path, convert: Callable[[], Loaded], load: Callable[[Path], Loaded]) -> Loaded:
     """Load the copy; if there is none, make it first. Where it cannot be kept, the model is there all the same."""
-    made: Loaded | None = None
-    if not is_whole(copy):
-        try:
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(copy.with_name(f".{copy.name}.lock")):
-                if not is_whole(copy):  # else another process was quicker
-                    made = convert()
-                    _save(made, copy)
-        except OSError as error:
-            warnings.warn(f"no copy for the next time can be kept ({error}); set PAGEDVIZ_CACHE", stacklevel=2)
-            return made or convert()
+    if is_whole(copy):
+        return load(copy)
+    try:
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        alone = FileLock(copy.with_name(f".{copy.name}.lock")).acquire()
+    except OSError as error:
+        _say(error)
+        return convert()
+    with alone:
+        if not is_whole(copy):  # else another process was quicker
+            made = convert()
+            try:
+                _save(made, copy)
+            except OSError as error:
+                _say(error)
+                return made
     return load(copy)
+
+
+def _say(error: OSError) -> None:
+    warnings.warn(f"no copy for the next time can be kept ({error}); set PAGEDVIZ_CACHE", stacklevel=3)
 
 
 def _save(made: Loaded, copy: Path) -> None:

@@ -68,6 +68,8 @@ def load(name: str | os.PathLike[str], dtype: torch.dtype | str = "auto") -> tup
 
 
 def _load_alias(name: str, dtype: torch.dtype | str) -> tuple[Any, Any]:
+    from pagedviz.models.devices import find_dtype
+
     alias = ALIASES[name]
     copy = cache_folder() / name
     if found := _from_hub_cache(alias.hub_id, dtype):
@@ -84,7 +86,10 @@ def _load_alias(name: str, dtype: torch.dtype | str) -> tuple[Any, Any]:
         file = _file_in_wheel(name, alias)
     except ModelError as error:
         raise error from hub
-    return load_or_convert(copy, lambda: _convert(file, "auto"), lambda whole: _load_folder(whole, dtype))
+    model, tokenizer = load_or_convert(
+        copy, lambda: _convert(file, "auto"), lambda whole: _load_folder(whole, dtype)
+    )
+    return (model if dtype == "auto" else model.to(find_dtype(dtype))), tokenizer  # if not kept, it is as converted
 
 
 def _load_folder(path: Path, dtype: torch.dtype | str) -> tuple[Any, Any]:

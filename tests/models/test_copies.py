@@ -125,6 +125,30 @@ def test_where_nothing_can_be_kept_the_model_is_there_all_the_same(tmp_path, mon
         assert ours(file)
 
 
+def test_an_alias_that_cannot_be_kept_has_the_dtype_that_was_asked_for(tmp_path, monkeypatch):
+    file = write_gguf(tmp_path / "one.gguf")
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("PAGEDVIZ_CACHE", str(tmp_path / "file" / "cache"))
+    monkeypatch.setattr(weights, "_from_hub_cache", lambda *given: None)
+    monkeypatch.setattr(weights, "_hub_answers", lambda: False)
+    monkeypatch.setattr(weights, "_file_in_wheel", lambda *given: file)
+    with pytest.warns(UserWarning, match="set PAGEDVIZ_CACHE"):
+        model, _ = weights.load("smollm2-135m", "float32")
+    assert model.dtype == torch.float32
+
+
+def test_a_conversion_that_fails_is_tried_once_and_told_as_what_it_is(cache):
+    tried = []
+
+    def convert():
+        tried.append(1)
+        raise OSError("not a good file")
+
+    with pytest.raises(OSError, match="not a good file"):
+        copies.load_or_convert(cache / "copy", convert, lambda copy: copy)
+    assert len(tried) == 1
+
+
 def test_info_lists_the_copies(tmp_path, cache, capsys):
     ours(write_gguf(tmp_path / "one.gguf"))
     (copy,) = copies.copies()
