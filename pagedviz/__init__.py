@@ -6,7 +6,6 @@ saved trace opens without torch.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from pagedviz._version import __version__
@@ -26,6 +25,7 @@ from pagedviz.errors import (
     TraceFormatError,
     TruncatedTraceWarning,
 )
+from pagedviz.lazy import lazily as _lazily
 from pagedviz.widgets import names as _panels
 
 if TYPE_CHECKING:
@@ -83,18 +83,9 @@ _HOMES = {
     "record": "pagedviz.trace",
 }
 _HOMES |= dict.fromkeys(_panels.__all__, "pagedviz.widgets")
-_MODULES = ("events", "figures", "lab", "memory")
+_HOMES |= {name: f"pagedviz.{name}" for name in ("events", "figures", "lab", "memory")}
 
-
-def __getattr__(name: str) -> object:
-    if name in _HOMES:
-        value: object = getattr(import_module(_HOMES[name]), name)
-    elif name in _MODULES:
-        value = import_module(f"pagedviz.{name}")
-    else:
-        raise AttributeError(f"module 'pagedviz' has no attribute {name!r}")
-    globals()[name] = value  # the next look-up does not come here
-    return value
+__getattr__ = _lazily(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -7,7 +7,7 @@ It decides what counts as messages, and what is told when they cannot be made a 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from pagedviz.errors import RequestError
@@ -38,7 +38,7 @@ class Template:
     chat_template: str | None = None
     add_generation_prompt: bool = True
     continue_final_message: bool = False
-    chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    chat_template_kwargs: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.continue_final_message and self.add_generation_prompt:
@@ -72,7 +72,7 @@ class Template:
                 chat_template=self.chat_template,
                 add_generation_prompt=self.add_generation_prompt,
                 continue_final_message=self.continue_final_message,
-                **self.chat_template_kwargs,
+                **(self.chat_template_kwargs or {}),
             )
         except Exception as error:  # a template is a program: it raises what it likes
             raise RequestError(f"the chat template does not take these messages: {error}") from error

@@ -6,8 +6,9 @@ and are known without torch.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from pagedviz.lazy import lazily
 
 if TYPE_CHECKING:
     from pagedviz.attention.backends import BACKENDS, select_backend
@@ -26,21 +27,16 @@ __all__ = [
     "select_transfer",
 ]
 
-_HOMES = {
-    "BACKENDS": "backends",
-    "GroupTables": "batch",
-    "KVCache": "paged",
-    "PagedBatch": "batch",
-    "StepAttention": "paged",
-    "Transfer": "transfer",
-    "select_backend": "backends",
-    "select_transfer": "transfer",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'pagedviz.attention' has no attribute {name!r}")
-    value: object = getattr(import_module(f"pagedviz.attention.{_HOMES[name]}"), name)
-    globals()[name] = value  # the next look-up does not come here
-    return value
+__getattr__ = lazily(
+    __name__,
+    {
+        "BACKENDS": "pagedviz.attention.backends",
+        "GroupTables": "pagedviz.attention.batch",
+        "KVCache": "pagedviz.attention.paged",
+        "PagedBatch": "pagedviz.attention.batch",
+        "StepAttention": "pagedviz.attention.paged",
+        "Transfer": "pagedviz.attention.transfer",
+        "select_backend": "pagedviz.attention.backends",
+        "select_transfer": "pagedviz.attention.transfer",
+    },
+)

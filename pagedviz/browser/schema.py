@@ -10,7 +10,7 @@ import typing
 from pathlib import Path
 from typing import Any
 
-from pagedviz.events import KINDS
+from pagedviz.events import GUESSED, KINDS
 from pagedviz.events.codec import VERSION
 from pagedviz.events.kinds import FAMILIES, SECTIONS, Int
 from pagedviz.trace.state import Counters
@@ -56,6 +56,7 @@ def schema() -> str:
             family: {name: kind.about.counter for name, kind in KINDS.items() if kind.about.family == family}
             for family in FAMILIES
         },
+        "foretold": list(GUESSED),
         "sections": {section: _kinds_of(section) for section in SECTIONS},
     }
     return json.dumps(told, indent=1) + "\n"

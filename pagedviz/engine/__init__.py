@@ -6,8 +6,9 @@ are first used (PEP 562): what schedules needs no torch, so it can be imported w
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from pagedviz.lazy import lazily
 
 if TYPE_CHECKING:
     from pagedviz.engine.config import EngineConfig
@@ -18,20 +19,15 @@ if TYPE_CHECKING:
 
 __all__ = ["CompletionOutput", "Engine", "EngineConfig", "Logprob", "Preview", "RequestOutput", "SamplingParams"]
 
-_HOMES = {
-    "CompletionOutput": "outputs",
-    "Engine": "engine",
-    "EngineConfig": "config",
-    "Logprob": "outputs",
-    "Preview": "schedule.preview",
-    "RequestOutput": "outputs",
-    "SamplingParams": "sampling.params",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'pagedviz.engine' has no attribute {name!r}")
-    value: object = getattr(import_module(f"pagedviz.engine.{_HOMES[name]}"), name)
-    globals()[name] = value  # the next look-up does not come here
-    return value
+__getattr__ = lazily(
+    __name__,
+    {
+        "CompletionOutput": "pagedviz.engine.outputs",
+        "Engine": "pagedviz.engine.engine",
+        "EngineConfig": "pagedviz.engine.config",
+        "Logprob": "pagedviz.engine.outputs",
+        "Preview": "pagedviz.engine.schedule.preview",
+        "RequestOutput": "pagedviz.engine.outputs",
+        "SamplingParams": "pagedviz.engine.sampling.params",
+    },
+)

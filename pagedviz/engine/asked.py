@@ -7,8 +7,7 @@ with a point are text here: a trace has whole numbers only.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from typing import Any
 
 from pagedviz.engine.config import EngineConfig
@@ -21,22 +20,21 @@ _TOLD_ALREADY = frozenset({"max_tokens"})
 
 def asked(params: SamplingParams) -> tuple[tuple[str, str], ...]:
     """All of a request's parameters that are not as by default."""
+    given, plain = _values(params), _values(SamplingParams())
     return tuple(
         (name, _written(value))
-        for name, value, default in _values(params)
-        if name not in _TOLD_ALREADY and value != default and _written(value) != _written(default or ())
+        for name, value in given.items()
+        if name not in _TOLD_ALREADY and value != plain[name]
     )
 
 
 def made_with(config: EngineConfig) -> dict[str, str]:
     """All options of an engine; a policy of the user's own by its name."""
-    return {name: _written(value) for name, value, _ in _values(config)}
+    return {name: _written(value) for name, value in _values(config).items()}
 
 
-def _values(options: SamplingParams | EngineConfig) -> Iterator[tuple[str, Any, Any]]:
-    for field in fields(options):
-        default = None if field.default is MISSING else field.default
-        yield field.name, getattr(options, field.name), default
+def _values(options: SamplingParams | EngineConfig) -> dict[str, Any]:
+    return {field.name: getattr(options, field.name) for field in fields(options)}
 
 
 def _written(value: object) -> str:

@@ -9,6 +9,7 @@ from pagedviz.attention.backends import BACKENDS
 from pagedviz.engine.keywords import checked
 from pagedviz.engine.schedule.victims import VictimPolicy, make_victim_policy
 from pagedviz.errors import ConfigError
+from pagedviz.events.kinds import MOST
 from pagedviz.memory import EvictionPolicy, Placement
 from pagedviz.memory.eviction import make_policy
 from pagedviz.memory.placement import make_placement
@@ -22,9 +23,6 @@ WHOLE = (
     ("max_num_batched_tokens", 1),
 )
 """Options that are numbers of something, and the least valid value of each."""
-
-MOST = 2**53 - 1
-"""The largest number that a trace can hold."""
 
 PREEMPTION = ("auto", "swap", "recompute")
 

@@ -163,9 +163,7 @@ class Engine:
         Raises:
             RequestError: there is no template, or messages or a parameter are at fault; then none was begun.
         """
-        template = Template(
-            chat_template, add_generation_prompt, continue_final_message, dict(chat_template_kwargs or {})
-        )
+        template = Template(chat_template, add_generation_prompt, continue_final_message, chat_template_kwargs)
         prompts = [template.prompt(self.tokenizer, item) for item in conversations(messages)]
         return self.generate(prompts, params, **sampling)
 

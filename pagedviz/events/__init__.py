@@ -3,6 +3,7 @@
 from pagedviz.events.bus import Emit, EventBus, Subscriber, discard
 from pagedviz.events.kinds import Event
 from pagedviz.events.records import (
+    GUESSED,
     KINDS,
     AnyEvent,
     Batch,
@@ -33,6 +34,7 @@ from pagedviz.events.records import (
 )
 
 __all__ = [
+    "GUESSED",
     "KINDS",
     "AnyEvent",
     "Batch",

@@ -351,6 +351,11 @@ AnyEvent = Union[
 
 KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in AnyEvent.__args__}  # type: ignore[attr-defined]
 
+GUESSED = {name: kind.about.guesses for name, kind in KINDS.items() if kind.about.guesses}
+"""The kinds that can be told before the step that causes them, decisions before what follows from them; each with
+what a person can guess of it. A preempted request is also guessed by one of its blocks.
+"""
+
 
 class Batch(msgspec.Struct, frozen=True):
     """What happened together: the events of one step, or of one call between two steps.

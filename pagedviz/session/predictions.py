@@ -12,6 +12,7 @@ import msgspec
 
 from pagedviz.errors import ConfigError, SessionError
 from pagedviz.events import (
+    GUESSED,
     AnyEvent,
     Batch,
     BlockCopied,
@@ -52,16 +53,6 @@ class Upcoming(msgspec.Struct, frozen=True):
 
     step: int
     kinds: tuple[str, ...]
-
-
-ANSWERS = {
-    kind.__name__: kind.about.guesses
-    for kind in (BlockEvicted, BlockCopied, RequestPreempted, SwappedOut, SwappedIn)
-}
-"""For each kind, what can be guessed of it; decisions come before what follows from them.
-
-A preempted request is also guessed by one of its blocks.
-"""
 
 
 class Predictions:
@@ -118,7 +109,7 @@ class Predictions:
             self.guess = None
 
     def _still_answers(self, guess: Pick, before: Upcoming, now: Upcoming) -> bool:
-        asked = {kind for kind in before.kinds if _term(guess) in ANSWERS[kind]}
+        asked = {kind for kind in before.kinds if _term(guess) in GUESSED[kind]}
         return (
             before.step == now.step
             and not asked.isdisjoint(now.kinds)
@@ -136,7 +127,7 @@ class Predictions:
         upcoming = self.upcoming
         if upcoming is None:
             raise SessionError("there is nothing to guess: predict(True) stops the run where there is")
-        terms = {name for kind in upcoming.kinds for name in ANSWERS[kind]}
+        terms = {name for kind in upcoming.kinds for name in GUESSED[kind]}
         if _term(pick) not in terms:
             kinds, valid = ", ".join(upcoming.kinds), " or ".join(sorted(terms))
             raise SessionError(f"step {upcoming.step} causes {kinds}: guess a {valid}, not a {_term(pick)}")
@@ -162,11 +153,11 @@ class Predictions:
         events = [(batch.step, event) for batch in batches for event in batch.events]
         why_preempted = {event.request: event.reason for _, event in events if isinstance(event, RequestPreempted)}
         found: Prediction | None = None
-        order = list(ANSWERS)
+        order = list(GUESSED)
         decisions = [item for item in events if _is_decision(item[1])]
         for step, event in sorted(decisions, key=lambda item: order.index(type(item[1]).__name__)):
             kind = type(event).__name__
-            if _term(guess) not in ANSWERS[kind]:
+            if _term(guess) not in GUESSED[kind]:
                 continue
             picks = tuple(dict.fromkeys(_in_terms(self._picks(event), guess)))
             why = _why(event, why_preempted)
@@ -176,7 +167,7 @@ class Predictions:
             if found is None:
                 found = Prediction(step, kind, guess, picks, why, right=False)
         happened = {type(event).__name__ for _, event in events}
-        open_ = any(_term(guess) in ANSWERS[kind] for kind in upcoming.kinds if kind not in happened)
+        open_ = any(_term(guess) in GUESSED[kind] for kind in upcoming.kinds if kind not in happened)
         if found is not None and (found.right or over or not open_):
             self.made = (*self.made, self._all_of_kind(found, events))
 
@@ -212,7 +203,7 @@ class Predictions:
 
 def _is_decision(event: AnyEvent) -> bool:
     """Not so a swap of what is being evicted: that it goes down follows from the eviction."""
-    return type(event).__name__ in ANSWERS and not (isinstance(event, SwappedOut) and not event.request)
+    return type(event).__name__ in GUESSED and not (isinstance(event, SwappedOut) and not event.request)
 
 
 def _term(pick: Pick) -> str:

@@ -89,9 +89,7 @@ class Session(Run):
             SessionError: the session is closed.
         """
         self._check_open()
-        template = Template(
-            chat_template, add_generation_prompt, continue_final_message, dict(chat_template_kwargs or {})
-        )
+        template = Template(chat_template, add_generation_prompt, continue_final_message, chat_template_kwargs)
         prompt = template.prompt(getattr(self.engine, "tokenizer", None), messages)
         return self.submit(prompt, params, request_id=request_id, **sampling)
 

@@ -5,9 +5,9 @@ The widgets are made when one is first asked for (PEP 562), because anywidget is
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from pagedviz.lazy import lazily
 from pagedviz.widgets import names
 
 if TYPE_CHECKING:
@@ -18,10 +18,7 @@ __all__ = ["Dashboard"]
 __all__ += names.__all__
 
 
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        raise AttributeError(f"module 'pagedviz.widgets' has no attribute {name!r}")
-    home = import_module(f"pagedviz.widgets.{'dashboard' if name == 'Dashboard' else 'panels'}")
-    value: object = getattr(home, name)
-    globals()[name] = value  # the next look-up does not come here
-    return value
+__getattr__ = lazily(
+    __name__,
+    {"Dashboard": "pagedviz.widgets.dashboard", **dict.fromkeys(names.__all__, "pagedviz.widgets.panels")},
+)

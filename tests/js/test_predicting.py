@@ -6,8 +6,8 @@ import json
 import random
 from collections.abc import Iterator
 
-from pagedviz.events import AnyEvent, BlockEvicted, BlockFilled, PrefixHit, RequestScheduled
-from pagedviz.session.predictions import ANSWERS, Pick, Predictions, Upcoming
+from pagedviz.events import GUESSED, AnyEvent, BlockEvicted, BlockFilled, PrefixHit, RequestScheduled
+from pagedviz.session.predictions import Pick, Predictions, Upcoming
 from pagedviz.trace import State, Trace, apply
 
 from .test_node import TIMES, pytestmark, run_node  # noqa: F401 - the mark
@@ -82,7 +82,7 @@ def guesses(trace: Trace, dice: random.Random) -> Iterator[dict[str, object]]:
         events = [event for batch in batches for event in batch.events]
         kinds = [
             kind
-            for kind in ANSWERS
+            for kind in GUESSED
             if any(type(e).__name__ == kind and (kind != "SwappedOut" or e.request) for e in events)
         ]
         if not kinds:
@@ -96,7 +96,7 @@ def guesses(trace: Trace, dice: random.Random) -> Iterator[dict[str, object]]:
             predictions = Predictions()
             predictions.ask(step, tuple(kinds), requests, blocks)
             assert predictions.upcoming == Upcoming(step, tuple(kinds))
-            terms = {term for kind in kinds for term in ANSWERS[kind]}
+            terms = {term for kind in kinds for term in GUESSED[kind]}
             if ("block" if pick.block is not None else "request") not in terms:
                 yield {"step": step, "guess": given(pick), "right": None}
                 continue

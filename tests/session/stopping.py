@@ -25,3 +25,18 @@ def stops(session, most=200):
         seen.append(status)
         assert len(seen) < most
     return seen
+
+
+class Locked:
+    """A victim policy that cannot be copied, so no step can be planned with it beforehand."""
+
+    name, summary = "locked", ""
+
+    def __deepcopy__(self, known):
+        raise TypeError("no")
+
+    def choose(self, candidates):
+        return candidates[-1]
+
+    def explain(self, victim):
+        return ""

@@ -1,7 +1,7 @@
 """What is said of the step ahead while a run stands: once, anew at each look, and nothing when nothing is ahead."""
 
 import pytest
-from stopping import rest
+from stopping import Locked, rest
 
 import pagedviz as pv
 from pagedviz.events import RequestPreempted
@@ -129,18 +129,6 @@ def test_nothing_is_ahead_of_a_run_that_was_stopped(shared):
 
 
 def test_a_policy_that_cannot_look_ahead_is_not_told_of_when_nothing_is_left(tiny):
-    class Locked:
-        name, summary = "locked", ""
-
-        def __deepcopy__(self, known):
-            raise TypeError("no")
-
-        def choose(self, candidates):
-            return candidates[-1]
-
-        def explain(self, victim):
-            return ""
-
     with pv.Session(tiny.tiny_engine(victim=Locked())) as session:
         name = session.submit("one", max_tokens=2)
         session.predict()

@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from stopping import KINDS, PRESSED, events_in, kinds_in, rest, stops
+from stopping import KINDS, PRESSED, Locked, events_in, kinds_in, rest, stops
 
 import pagedviz as pv
 from pagedviz.events import BlockCopied, BlockEvicted, StepFinished
@@ -151,18 +151,6 @@ def test_a_predicate_that_raises_pauses_the_run_and_hurts_nothing(session, error
 
 
 def test_a_policy_that_cannot_look_ahead_stops_once(tiny):
-    class Locked:
-        name, summary = "locked", ""
-
-        def __deepcopy__(self, known):
-            raise TypeError("no")
-
-        def choose(self, candidates):
-            return candidates[-1]
-
-        def explain(self, victim):
-            return ""
-
     with pv.Session(tiny.tiny_engine(victim=Locked())) as session:
         session.submit("one", max_tokens=2)
         session.predict()

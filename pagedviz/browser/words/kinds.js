@@ -5,7 +5,7 @@ import { THEME } from "./theme.js";
 import { say } from "./vocabulary.js";
 
 /** What the engine can stop before, because a step can be planned without being run; decisions before what follows from them. */
-export const BEFORE = ["BlockEvicted", "BlockCopied", "RequestPreempted", "SwappedOut", "SwappedIn"];
+export const BEFORE = SCHEMA.foretold;
 
 export const FAMILIES = Object.entries(SCHEMA.families).map(([family, kinds]) => [family, Object.keys(kinds)]);
 const OF = new Map(FAMILIES.flatMap(([family, kinds]) => kinds.map((kind) => [kind, family])));

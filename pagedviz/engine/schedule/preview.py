@@ -21,6 +21,7 @@ from pagedviz.engine.schedule.plan import order
 from pagedviz.engine.schedule.preemption import count_preemption
 from pagedviz.engine.schedule.scheduler import Scheduler, count_admission
 from pagedviz.errors import PolicyError
+from pagedviz.events import GUESSED
 from pagedviz.memory import CachedBlock, DryRun
 from pagedviz.memory.placement import Choice, divide, make_placement
 from pagedviz.memory.plugin import name_of
@@ -29,7 +30,7 @@ from pagedviz.memory.prefix_cache import PrefixCache
 if TYPE_CHECKING:
     from pagedviz.engine.core import EngineCore
 
-FORETOLD = ("RequestPreempted", "SwappedOut", "SwappedIn", "BlockEvicted", "BlockCopied")
+FORETOLD = tuple(GUESSED)
 """The kinds of events that can be told before the step that causes them."""
 
 Plugin = TypeVar("Plugin")
