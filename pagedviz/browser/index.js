@@ -3,7 +3,7 @@ import { Decoder, TraceError, named, shapesOf } from "./run/codec.js";
 import { mount } from "./dashboard.js";
 import { describe, visible } from "./words/describe.js";
 import { Run } from "./run/run.js";
-import { apply } from "./run/rules.js";
+import { apply } from "./run/reducer.js";
 import { memoryOf, stateFrom, stateToJSON } from "./run/state.js";
 import { linksOf } from "./live/store.js";
 

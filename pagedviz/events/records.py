@@ -3,7 +3,7 @@
 Records are facts in the past tense: ids and ints, no tensors, no clock. Order and time are added by
 ``events/bus``; how they are written down is decided in ``events/codec``; what they mean for the state of
 memory is decided in ``trace/reducer``. To add one: a record here, its emitter, its rule in ``trace/rules`` and in
-``browser/run/rules.js``, its sentence in ``figures/theme.json``; a guard test says what is missing.
+``browser/run/rules``, its sentence in ``figures/theme.json``; a guard test says what is missing.
 
 Ids are plain ints and strings: a *request* is named by its caller or numbered ("r3"), its *sequences* get
 engine-wide ints, a *block* is an index into its tier's pool, a *group* is a group of layers that share a

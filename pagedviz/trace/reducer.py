@@ -1,4 +1,4 @@
-"""What events mean: ``apply`` folds one event into a state. JavaScript twin: ``browser/run/rules.js``.
+"""What events mean: ``apply`` folds one event into a state. JavaScript twin: ``browser/run/reducer.js``.
 
 The only place in Python that knows; figures, audit and time travel all stand on it. The rules are in
 ``trace/rules``, one a kind; what an event counts as one of, its record says. They change the state in place,

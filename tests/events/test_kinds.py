@@ -11,6 +11,7 @@ from pagedviz.events import KINDS, Event
 from pagedviz.events.codec import VERSION
 from pagedviz.events.kinds import ALSO, FAMILIES, OWN, About
 from pagedviz.trace.reducer import RULES
+from pagedviz.trace.rules import blocks, cache, requests
 from pagedviz.trace.state import Counters
 
 ROOT = Path(__file__).parents[2]
@@ -18,8 +19,17 @@ PACKAGE = ROOT / "pagedviz"
 EMITTERS = "\n".join(
     path.read_text(encoding="utf-8") for part in ("engine", "memory") for path in (PACKAGE / part).rglob("*.py")
 )
-TWIN = (PACKAGE / "browser" / "run" / "rules.js").read_text(encoding="utf-8")
+TWINS = PACKAGE / "browser" / "run" / "rules"
 THEME = json.loads((PACKAGE / "figures" / "theme.json").read_text(encoding="utf-8"))
+
+
+def twins(family):
+    """The kinds that have a rule in a file of the browser's, in its order."""
+    text = (TWINS / f"{family}.js").read_text(encoding="utf-8")
+    return re.findall(r"^  ([A-Z]\w+)[(:]", text, re.MULTILINE)
+
+
+TWIN = {name for path in TWINS.glob("*.js") for name in twins(path.stem)}
 
 
 def missing(name, kind):
@@ -28,8 +38,8 @@ def missing(name, kind):
         yield f"{name} has no emitter in pagedviz/engine or pagedviz/memory"
     if kind not in RULES:
         yield f"{name} has no rule in pagedviz/trace/rules"
-    if not re.search(rf"^  {name}[(:]", TWIN, re.MULTILINE):
-        yield f"{name} has no rule in pagedviz/browser/run/rules.js"
+    if name not in TWIN:
+        yield f"{name} has no rule in pagedviz/browser/run/rules"
     if name not in THEME["sentences"]:
         yield f"{name} has no sentence in pagedviz/figures/theme.json"
     if kind.about.family != "engine" and name not in THEME["kinds"]:
@@ -49,6 +59,11 @@ def test_what_an_event_lacks_is_told():
 
     assert SomethingHappened.about.section == ALSO
     assert len(list(missing("SomethingHappened", SomethingHappened))) == 6
+
+
+@pytest.mark.parametrize("family", [requests, blocks, cache], ids=lambda module: module.__name__.rpartition(".")[2])
+def test_the_rules_of_both_languages_stand_in_the_same_files_in_the_same_order(family):
+    assert twins(family.__name__.rpartition(".")[2]) == [kind.__name__ for kind in family.RULES]
 
 
 @pytest.mark.parametrize("field", sorted(OWN))

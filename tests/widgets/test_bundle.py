@@ -6,8 +6,9 @@ import re
 
 from pagedviz.browser.bundle import DIST, HOME, bundle, script_source, stamp, style_source, stylesheet
 
-LIMIT = 133_000
-"""So that the page with it stays below 150 kB. Of it, scopes cost 2 kB; each panel has its own budget."""
+LIMIT = 135_000
+"""So that the page with it stays below 150 kB, of which ``tests/trace/test_html.py`` tells. Scopes cost 2 kB; each
+panel has its own budget."""
 
 
 def test_bundle_and_stylesheet_are_small():

@@ -4,7 +4,7 @@
  * L. A. Belady, "A study of replacement algorithms for a virtual-storage computer" (IBM Systems Journal, 1966).
  */
 import { named } from "./codec.js";
-import { apply } from "./rules.js";
+import { apply } from "./reducer.js";
 import { blockOf } from "./state.js";
 
 /** How many events ahead we look for the next use of content. */

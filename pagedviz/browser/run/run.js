@@ -8,7 +8,7 @@ import { History } from "./history.js";
 import { Keyframes } from "./keyframes.js";
 import { Lanes } from "./lanes.js";
 import { Prefixes } from "./prefixes.js";
-import { apply } from "./rules.js";
+import { apply } from "./reducer.js";
 import { checked, stateFrom } from "./state.js";
 
 /** @typedef {import("./codec.js").Batch} Batch */

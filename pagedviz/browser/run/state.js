@@ -1,5 +1,5 @@
 /**
- * What memory looks like at one moment: the twin of `pagedviz/trace/state.py`, same fields. What events do to it is in `rules.js`.
+ * What memory looks like at one moment: the twin of `pagedviz/trace/state.py`, same fields. What events do to it is in `rules/`.
  *
  * Differences that nobody outside sees: maps are `Map`s, and every block keeps its fill and every tier its used slots and cached
  * blocks up to date, so that questions about 131,072 blocks need no walk over them.
@@ -152,4 +152,17 @@ export function refill(state, tier, block) {
   use.used += (idle ? 0 : fill) - (block.idle ? 0 : block.fill);
   use.cached += idle - block.idle;
   Object.assign(block, { fill, idle });
+}
+
+/** So many of the sequence's tokens have their K and V in its blocks from now on. */
+export function setComputed(state, sequence, computed) {
+  const first = Math.floor(Math.min(sequence.computed, computed) / state.block_size);
+  const end = Math.ceil(Math.max(sequence.computed, computed) / state.block_size);
+  sequence.computed = computed;
+  for (const table of sequence.tables.values()) {
+    for (const [tier, id] of table.slice(first, end)) {
+      const block = blockOf(state, id, tier);
+      if (block) refill(state, tier, block);
+    }
+  }
 }

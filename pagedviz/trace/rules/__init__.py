@@ -1,7 +1,7 @@
 """What each kind of event means: one function a kind, by family. Collected in ``trace/reducer``.
 
 A rule changes the state in place and raises ``ValueError``, ``KeyError`` or ``IndexError`` if the event
-contradicts it. JavaScript twin: ``browser/run/rules.js``.
+contradicts it. JavaScript twin, file by file: ``browser/run/rules``.
 """
 
 from __future__ import annotations
