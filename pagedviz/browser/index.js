@@ -1,7 +1,7 @@
 /** The entry for anywidget, the HTML page and the tests. */
 import { Decoder, TraceError, named, shapesOf } from "./run/codec.js";
 import { mount } from "./dashboard.js";
-import { describe, visible } from "./words/describe.js";
+import { describe, modelName, visible } from "./words/describe.js";
 import { Run } from "./run/run.js";
 import { apply } from "./run/reducer.js";
 import { memoryOf, stateFrom, stateToJSON } from "./run/state.js";
@@ -27,4 +27,4 @@ function render({ model, el, signal }) {
 }
 
 export default { render };
-export { Decoder, Run, TraceError, apply, describe, linksOf, memoryOf, mount, named, shapesOf, stateFrom, stateToJSON, visible };
+export { Decoder, Run, TraceError, apply, describe, linksOf, memoryOf, modelName, mount, named, shapesOf, stateFrom, stateToJSON, visible };

@@ -125,7 +125,7 @@ def add_policies_arguments(parser: argparse.ArgumentParser) -> None:
 
 def policies(arguments: argparse.Namespace) -> Rows:
     """Share of the prompt tokens that every eviction policy finds in device tiers of several sizes. No model."""
-    from pagedviz.lab import compare, longest_step, pool_sizes, recorded_requests
+    from pagedviz.lab import compare, groups_of, longest_step, pool_sizes, recorded_requests
 
     if arguments.trace:
         for option in ("workload", "block_size"):
@@ -135,7 +135,7 @@ def policies(arguments: argparse.Namespace) -> Rows:
         trace = load_trace(arguments.trace)
         options: dict[str, Any] = {
             "block_size": trace.info.block_size,
-            "num_groups": len(trace.info.groups),
+            "num_groups": groups_of(trace),
             "max_num_batched_tokens": longest_step(trace),
         }
         served = {arguments.trace: recorded_requests(trace)}

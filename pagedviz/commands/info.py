@@ -36,17 +36,19 @@ def run(arguments: argparse.Namespace) -> None:
         print_json(data)
         return
     if arguments.trace:
-        data["groups"] = "; ".join(map(_group, data["groups"]))
+        data["groups"] = data["groups"] and "; ".join(map(_group, data["groups"]))
     for name, value in data.items():
-        show(name, f": {value}", bold=1)
+        show(name, f": {'unknown' if value is None else value}", bold=1)
 
 
 def _group(group: dict[str, Any]) -> str:
     """A layer group in words: ``30 layers (0 to 29), no window``."""
     layers, window = group["layers"], group["window"]
-    whole = list(layers) == list(range(layers[0], layers[-1] + 1)) if layers else False
-    which = f"{layers[0]} to {layers[-1]}" if whole and len(layers) > 1 else ", ".join(map(str, layers))
     seen = "no sliding window" if window is None else f"a sliding window of {window:,} tokens"
+    if not layers:
+        return f"unknown layers, {seen}"
+    whole = list(layers) == list(range(layers[0], layers[-1] + 1))
+    which = f"{layers[0]} to {layers[-1]}" if whole and len(layers) > 1 else ", ".join(map(str, layers))
     return f"{len(layers)} layer{'s' * (len(layers) != 1)} ({which}), {seen}"
 
 

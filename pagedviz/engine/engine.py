@@ -382,7 +382,7 @@ class Engine:
         """
         port = whole("port", port, 0, 65535)
         try:
-            return MetricsServer(self.stats, self.info.model, port)
+            return MetricsServer(self.stats, self.info.name, port)
         except OSError as error:
             raise ConfigError(f"port={port}: cannot listen there ({error.strerror})") from error
 

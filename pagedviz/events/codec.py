@@ -29,34 +29,42 @@ asked for, what the engine was made with, and why the prefix cache was reset; in
 
 
 class LayerGroup(msgspec.Struct, frozen=True):
-    """Layers that share a block table. ``window`` is their sliding window in tokens, None if they see all."""
+    """Layers that share a block table; none are named if nobody said which.
+
+    ``window`` is their sliding window in tokens, None if they see all.
+    """
 
     layers: tuple[Int, ...]
     window: Int | None = None
 
 
 class EngineInfo(msgspec.Struct, frozen=True):
-    """What a reader must know of the engine that wrote a trace.
+    """What a reader must know of the engine that wrote a trace. All but the sizes may be unknown, which is None.
 
     ``device`` is the torch device; ``simulated`` says that the device tier is a second pool in RAM.
     ``bytes_per_block`` counts K and V of all layers of a group. ``options`` are what the engine was made with,
     names as ``Engine`` has them, values as JSON; None in a trace that does not say.
     """
 
-    model: str
+    model: str | None
     block_size: Int
     num_device_blocks: Int
     num_host_blocks: Int
-    groups: tuple[LayerGroup, ...]
-    num_kv_heads: Int
-    head_dim: Int
-    dtype: str
-    device: str
-    simulated: bool
-    attention: str
-    bytes_per_block: Int
-    pagedviz: str
+    groups: tuple[LayerGroup, ...] | None = None
+    num_kv_heads: Int | None = None
+    head_dim: Int | None = None
+    dtype: str | None = None
+    device: str | None = None
+    simulated: bool | None = None
+    attention: str | None = None
+    bytes_per_block: Int | None = None
+    pagedviz: str | None = None
     options: dict[str, str] | None = None
+
+    @property
+    def name(self) -> str:
+        """What people call the run: its model."""
+        return "unknown model" if self.model is None else self.model
 
 
 class Header(msgspec.Struct, frozen=True):

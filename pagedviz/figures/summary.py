@@ -13,7 +13,7 @@ from pagedviz.trace import State
 def summary(state: State, info: EngineInfo) -> str:
     """One line: model, step, requests, blocks."""
     return (
-        f"{words.plain(info.model)}, step {state.step:,}: {_requests(state)}; "
+        f"{words.plain(info.name)}, step {state.step:,}: {_requests(state)}; "
         f"{blocks_in_use(state, 'device')} on the {theme().tier('device', info)}"
     )
 
@@ -38,8 +38,8 @@ def memory_summary(state: State, info: EngineInfo) -> str:
                 for slots, name in named
                 if slots or name != "cached"
             )
-            room = words.size(blocks * info.bytes_per_block)
-            lines.append(f"{theme().tier(tier, info)}: {use.total:,} token slots in {room}: {parts}")
+            room = "" if info.bytes_per_block is None else f" in {words.size(blocks * info.bytes_per_block)}"
+            lines.append(f"{theme().tier(tier, info)}: {use.total:,} token slots{room}: {parts}")
     counters = state.counters
     lines.append(
         f"tokens: {counters.prefill_tokens:,} of prompts computed, {counters.decode_tokens:,} decoded, "

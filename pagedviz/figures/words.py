@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 from pagedviz.trace import Block, State
-from pagedviz.trace.state import Eviction
+from pagedviz.trace.state import Entry, Eviction
 
 
 def letter(sequence: int) -> str:
@@ -25,6 +25,14 @@ def owners(block: Block) -> str:
     if len(others) > 1:
         return f"{letter(first)}+{len(others)}"
     return "".join(letter(sequence) for sequence in (first, *others))
+
+
+def place(entry: Entry | None) -> str:
+    """Where an entry of a block table leads: ``7``, ``h7`` in the host tier, a dash if it is absent."""
+    if entry is None:
+        return "\u2013"
+    tier, block = entry
+    return f"{'' if tier == 'device' else 'h'}{block}"
 
 
 def shared(block: Block) -> bool:

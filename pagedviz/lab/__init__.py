@@ -3,7 +3,7 @@
 from pagedviz.lab.cache_replay import CacheReplay
 from pagedviz.lab.compare_policies import Future, PolicyRow, compare, pool_sizes
 from pagedviz.lab.holdings import Holding, WasteSplit
-from pagedviz.lab.recorded import longest_step, recorded_requests
+from pagedviz.lab.recorded import groups_of, longest_step, recorded_requests
 from pagedviz.lab.rivals import RIVALS, Rival
 from pagedviz.lab.saturate import WasteRow, saturate, waste_row, waste_table
 from pagedviz.lab.serving import Server
@@ -30,6 +30,7 @@ __all__ = [
     "WasteSplit",
     "Workload",
     "compare",
+    "groups_of",
     "longest_step",
     "pool_sizes",
     "recorded_requests",

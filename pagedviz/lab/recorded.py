@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from pagedviz.events import (
     AnyEvent,
+    BlockAllocated,
     BlockFilled,
     BlockShared,
     RequestAdded,
@@ -31,7 +32,7 @@ class _Told:
     num_prompt: dict[str, int] = field(default_factory=dict)
     tokens: dict[int, list[int]] = field(default_factory=dict)
     order: dict[str, None] = field(default_factory=dict)
-    names: dict[int, str] = field(default_factory=dict)
+    names: dict[tuple[str, int], str] = field(default_factory=dict)
     first_block: dict[int, str] = field(default_factory=dict)
 
     def follow(self, event: AnyEvent) -> None:
@@ -44,19 +45,20 @@ class _Told:
                 self.order.setdefault(event.request)
             case TokenAppended() if event.sequence in self.tokens:
                 self.tokens[event.sequence].append(event.token)
-            case BlockFilled() if event.tier == "device":
-                self.names[event.block] = event.hash
+            case BlockFilled():
+                self.names[event.tier, event.block] = event.hash
                 if event.logical == 0:
                     self.first_block.setdefault(event.sequence, event.hash)
-            case BlockShared() if event.tier == "device" and event.logical == 0 and event.block in self.names:
-                self.first_block.setdefault(event.sequence, self.names[event.block])
+            case BlockShared() if event.logical == 0 and (event.tier, event.block) in self.names:
+                self.first_block.setdefault(event.sequence, self.names[event.tier, event.block])
             case _:
                 pass
 
 
 def recorded_requests(trace: Trace) -> tuple[TokenRequest, ...]:
     """The requests of a trace; those that ran when it began come first."""
-    told = _Told(names={number: block.hash for number, block in trace.start.blocks.get("device", {}).items()})
+    blocks = trace.start.blocks.items()
+    told = _Told(names={(tier, number): block.hash for tier, held in blocks for number, block in held.items()})
     for name, request in trace.start.requests.items():
         if request.status == "finished":
             continue
@@ -69,6 +71,15 @@ def recorded_requests(trace: Trace) -> tuple[TokenRequest, ...]:
         told.follow(event)
     size = trace.info.block_size
     return tuple(_request(told, name, size) for name in told.order if name in told.sequences)
+
+
+def groups_of(trace: Trace) -> int:
+    """How many block tables a sequence has; what events tell of where the header does not say."""
+    if trace.info.groups is not None:
+        return len(trace.info.groups)
+    groups = [event.group for event in trace.events if isinstance(event, BlockAllocated)]
+    tables = [group for sequence in trace.start.sequences.values() for group in sequence.tables]
+    return 1 + max((*groups, *tables), default=0)
 
 
 def longest_step(trace: Trace) -> int:

@@ -80,7 +80,7 @@ class Stops:
         if asking and kinds:
             sequences = self._held.state().sequences
             requests = {id_: sequence.request for id_, sequence in sequences.items()}
-            blocks = {id_: [e for table in s.tables.values() for e in table] for id_, s in sequences.items()}
+            blocks = {id_: [entry for _, _, entry in s.entries()] for id_, s in sequences.items()}
             self.predictions.ask(step, kinds, requests, blocks)
         else:
             self.predictions.forget()

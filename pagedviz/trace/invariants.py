@@ -70,19 +70,22 @@ def _sequences(state: State) -> Iterator[str]:
 
 
 def _tables(state: State) -> Iterator[str]:
+    for number, sequence in state.sequences.items():
+        for group, table in sequence.tables.items():
+            if table and table[-1] is None:
+                yield f"the table of sequence {number} in group {group} ends with an absent entry"
     entries = Counter(
-        (tier, block, number, logical, group)
+        (*entry, number, logical, group)
         for number, sequence in state.sequences.items()
-        for group, table in sequence.tables.items()
-        for logical, (tier, block) in enumerate(table)
+        for group, logical, entry in sequence.entries()
     )
     held = Counter(
-        (tier, number, sequence, logical, block.group)
+        (tier, number, owner, logical, block.group)
         for tier, blocks in state.blocks.items()
         for number, block in blocks.items()
-        for sequence, logical in block.holders
+        for owner, logical in block.holders
     )
-    for tier, block, sequence, logical, _ in entries - held:
-        yield f"entry {logical} of sequence {sequence} is {tier} block {block}, which does not know it"
-    for tier, block, sequence, logical, _ in held - entries:
-        yield f"{tier} block {block} is held as entry {logical} of sequence {sequence}, which lacks it"
+    for tier, block, owner, logical, _ in entries - held:
+        yield f"entry {logical} of sequence {owner} is {tier} block {block}, which does not know it"
+    for tier, block, owner, logical, _ in held - entries:
+        yield f"{tier} block {block} is held as entry {logical} of sequence {owner}, which lacks it"

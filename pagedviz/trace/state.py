@@ -6,13 +6,15 @@ The parts hold no references to each other, so the garbage collector need not lo
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
 from pagedviz.events.kinds import Int
 from pagedviz.trace.analysis.waste import WasteSplit, empty_slots
 
 Entry = tuple[str, Int]
-"""One entry of a block table: (tier, block id)."""
+"""One entry of a block table: (tier, block id). The entries of one table may lie in different tiers."""
 
 
 class Request(msgspec.Struct, gc=False):
@@ -34,7 +36,9 @@ class Sequence(msgspec.Struct, gc=False):
     """One stream of tokens and its block tables.
 
     ``status``: ``waiting`` (not begun, or preempted), ``running``, ``swapped``, ``finished``. ``computed`` is how
-    many of its tokens have their K and V in its blocks. ``tables`` maps layer group -> logical block -> entry.
+    many of its tokens have their K and V, in its blocks as far as its tables name them. ``tables`` maps layer group
+    -> logical block -> entry. An entry is None, *absent*, where no block is known: it was given back while later
+    ones stayed (the front of a sliding window), or nobody said. The last entry of a table is never absent.
     """
 
     id: Int
@@ -44,7 +48,14 @@ class Sequence(msgspec.Struct, gc=False):
     texts: list[str]
     computed: Int = 0
     status: str = "waiting"
-    tables: dict[Int, list[Entry]] = {}
+    tables: dict[Int, list[Entry | None]] = {}
+
+    def entries(self) -> Iterator[tuple[int, int, Entry]]:
+        """The entries that are there: (layer group, logical block, entry)."""
+        for group, table in self.tables.items():
+            for logical, entry in enumerate(table):
+                if entry is not None:
+                    yield group, logical, entry
 
     def copy(self) -> Sequence:
         """A sequence that later changes to this one leave alone."""

@@ -66,9 +66,7 @@ class Trace:
         return copied
 
     def __repr__(self) -> str:
-        return (
-            f"<Trace of {self.info.model}: steps {self.first_step} to {self.last_step}, {self.num_events} events>"
-        )
+        return f"<Trace of {self.info.name}: steps {self.first_step} to {self.last_step}, {self.num_events} events>"
 
     @cached_property
     def events(self) -> tuple[AnyEvent, ...]:
@@ -139,7 +137,7 @@ class Trace:
         """
         from pagedviz.browser.page import page
 
-        write(path, page(self.to_bytes(), self.info.model, self.damage), "page")
+        write(path, page(self.to_bytes(), self.info.name, self.damage), "page")
 
     def to_perfetto(self, path: str | os.PathLike[str]) -> None:
         """Write the run as Chrome trace events (JSON), which https://ui.perfetto.dev opens.

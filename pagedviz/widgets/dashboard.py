@@ -83,7 +83,7 @@ class Dashboard(anywidget.AnyWidget):  # type: ignore[misc]  # traitlets has no 
         super().close()
 
     def __repr__(self) -> str:
-        return f"<Dashboard of {self._feed.trace.info.model}, {self._feed.status.state}>"
+        return f"<Dashboard of {self._feed.trace.info.name}, {self._feed.status.state}>"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         """The live view, and beside it the picture and the sentence for a host that shows no widgets."""

@@ -36,7 +36,7 @@ def kept(trace: Trace, step: int | None = None) -> dict[str, str]:
     try:
         return _kept(trace, step)
     except TraceFormatError as error:
-        return {"text/plain": f"{words.plain(trace.info.model)}: {words.plain(str(error), 400)}"}
+        return {"text/plain": f"{words.plain(trace.info.name)}: {words.plain(str(error), 400)}"}
 
 
 def _kept(trace: Trace, step: int | None) -> dict[str, str]:

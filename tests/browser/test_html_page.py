@@ -160,6 +160,14 @@ def test_a_dropped_trace_takes_the_place_of_the_run(shown, other, packed):
     assert shown.page.locator(".pagedviz").count() == 1
 
 
+def test_a_dropped_trace_may_not_say_of_what_it_is(shown, other):
+    nameless = msgspec.structs.replace(other.info, model=None, device=None)
+    shown.drop("other run.pvtrace", Trace(nameless, other.start, other.batches).to_bytes())
+    shown.wait_for_step(other.last_step)
+    assert shown.page.title() == "unknown model \u00b7 pagedviz"
+    assert shown.page.inner_text(".pv-model") == "unknown model"
+
+
 def test_a_trace_can_be_chosen_with_the_keyboard(shown, trace, other, tmp_path):
     other.save(tmp_path / "other.pvtrace")
     shown.page.keyboard.press("Tab")

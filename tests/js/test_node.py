@@ -176,6 +176,23 @@ def test_both_reducers_refuse_the_same_event_about_the_cache_and_the_tiers(tmp_p
     run_node("reducer.test.mjs", PAGEDVIZ_CASES=tmp_path)
 
 
+def test_both_reducers_agree_on_absent_entries_and_tables_in_both_tiers(tmp_path, streams):
+    refused = 0
+    for seed in range(30 * TIMES):
+        toy = streams.paging_run(seed, groups=1 + seed % 2)
+        start = streams.start_of(toy)
+        assert not write_case(tmp_path, f"paging-{seed}", start, toy.batches, is_sound=True)
+        refused += write_case(
+            tmp_path, f"spoiled-{seed}", start, spoil(toy.batches, random.Random(seed)), is_sound=False
+        )
+        half = len(toy.batches) // 2
+        for batch in toy.batches[:half]:
+            apply_batch(start, batch)
+        assert not write_case(tmp_path, f"later-{seed}", start, toy.batches[half:], is_sound=True)
+    assert refused > 5
+    run_node("reducer.test.mjs", PAGEDVIZ_CASES=tmp_path)
+
+
 def test_both_reducers_agree_on_the_golden_run(tmp_path):
     header, keyframe, *lines = GOLDEN.read_bytes().splitlines(keepends=True)
     assert decode_header(header).format

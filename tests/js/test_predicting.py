@@ -16,6 +16,8 @@ from .test_node import TIMES, pytestmark, run_node  # noqa: F401 - the mark
 def traces(streams) -> Iterator[tuple[str, Trace]]:
     for seed in range(24 * TIMES):
         yield f"run-{seed}", streams.trace_of(streams.random_run(seed, groups=1 + seed % 2))
+    for seed in range(6 * TIMES):
+        yield f"paging-{seed}", streams.trace_of(streams.paging_run(seed, groups=1 + seed % 2))
 
 
 def states_before_events(trace: Trace) -> Iterator[tuple[int, AnyEvent, State]]:
@@ -42,8 +44,8 @@ def lookups(trace: Trace) -> Iterator[tuple[int, int, tuple[int, str]]]:
                 if is_new and end < known.get(event.sequence, 0):
                     yield at, step, (event.group, event.hash)
             case PrefixHit():
-                for group, table in state.sequences[event.sequence].tables.items():
-                    for tier, block in table[: event.blocks]:
+                for group, logical, (tier, block) in state.sequences[event.sequence].entries():
+                    if logical < event.blocks:
                         yield at, step, (group, state.blocks[tier][block].hash)
             case _:
                 pass

@@ -13,16 +13,18 @@ from pathlib import Path
 from pagedviz.events.codec import EngineInfo, LayerGroup
 from pagedviz.trace import State, Trace
 
-for _name in ("toy_blocks", "toy_memory", "toy_scheduler"):  # this file is loaded by its path: it has no package
+# This file is loaded by its path: it has no package.
+for _name in ("toy_blocks", "toy_memory", "toy_scheduler", "toy_paging"):
     if _name not in sys.modules:
         _spec = importlib.util.spec_from_file_location(_name, Path(__file__).with_name(f"{_name}.py"))
         sys.modules[_name] = importlib.util.module_from_spec(_spec)
         _spec.loader.exec_module(sys.modules[_name])
 
+from toy_paging import PagingToy  # noqa: E402 - it is there from here on
 from toy_scheduler import Toy  # noqa: E402 - it is there from here on
 
 
-def info_of(toy: Toy) -> EngineInfo:
+def info_of(toy: Toy | PagingToy) -> EngineInfo:
     """What a toy says of itself."""
     return EngineInfo(
         model="toy",
@@ -41,12 +43,12 @@ def info_of(toy: Toy) -> EngineInfo:
     )
 
 
-def start_of(toy: Toy) -> State:
+def start_of(toy: Toy | PagingToy) -> State:
     """The state in which a toy begins."""
     return State(toy.block_size, {"device": toy.num_blocks, "host": toy.num_host})
 
 
-def trace_of(toy: Toy) -> Trace:
+def trace_of(toy: Toy | PagingToy) -> Trace:
     """What a toy has done."""
     return Trace(info_of(toy), start_of(toy), toy.batches)
 
@@ -68,6 +70,14 @@ def random_run(seed: int, *, steps: int = 40, **options: int) -> Toy:
         if toy.random.random() < 0.02:
             toy.reset()
         toy.step()
+    return toy
+
+
+def paging_run(seed: int, *, steps: int = 30, **options: int) -> PagingToy:
+    """A toy whose tables have absent entries, and entries in both tiers."""
+    toy = PagingToy(seed, **options)
+    for _ in range(steps):
+        toy.take_step()
     return toy
 
 

@@ -1,7 +1,7 @@
 /** Pause, Step, Resume, Stop, and the line that says how the run is. */
 import { attr, h, setText, focusedIn } from "../kit/dom.js";
 import { rateText } from "./counters.js";
-import { number } from "../words/describe.js";
+import { modelName, number } from "../words/describe.js";
 import { THEME } from "../words/theme.js";
 import { labels } from "../words/vocabulary.js";
 
@@ -42,10 +42,10 @@ export function createControls(store) {
 
   function draw({ state: seen, engine, rate: perSecond }) {
     const { feed } = store;
-    setText(model, engine?.model ?? "pagedviz");
+    setText(model, engine ? modelName(engine) : "pagedviz");
     setText(step, seen ? `step ${number(seen.step)}` : "");
     setText(rate, seen ? `${rateText(perSecond)} tok/s` : "");
-    setText(place, engine ? `${engine.device}${engine.simulated ? `: ${labels.tiers.device} (${labels.simulated})` : ""}` : "");
+    setText(place, engine ? `${engine.device ?? "unknown device"}${engine.simulated ? `: ${labels.tiers.device} (${labels.simulated})` : ""}` : "");
     setText(status, statusText(feed));
     attr(status, "data-busy", feed.busy ? "" : null);
     attr(status, "data-failed", feed.error || feed.status?.state === "failed" ? "" : null);

@@ -3,7 +3,7 @@
  * in front of this text in one script (`browser/page.py`), so that the page's policy can name it by its hash. What is drawn it leaves to
  * the dashboard.
  */
-import { Run, TraceError, mount } from "../index.js";
+import { Run, TraceError, modelName, mount } from "../index.js";
 
 /** To how many bytes a gzipped file may grow: as much as `trace/file.py` allows. */
 const MAX_UNPACKED = 2 ** 28;
@@ -111,7 +111,7 @@ async function read(bytes) {
   if (pieces.at(-1).at(-1) !== NEWLINE) problem ||= "the trace is cut off in its last line";
   return {
     pieces: pieces.map((piece) => new DataView(piece.buffer, piece.byteOffset, piece.byteLength)),
-    title: `${engine.model.slice(0, 80)} · pagedviz`,
+    title: `${modelName(engine).slice(0, 80)} · pagedviz`,
     problem,
   };
 }

@@ -5,7 +5,7 @@
  */
 import { named } from "./codec.js";
 import { apply } from "./reducer.js";
-import { blockOf } from "./state.js";
+import { blockAt, blockOf } from "./state.js";
 
 /** How many events ahead we look for the next use of content. */
 const MAX_AHEAD = 200000;
@@ -29,7 +29,7 @@ class Uses {
     // A block that came up from the host has its name already, and is part of a hit.
     if (kind === "BlockFilled") return logical < (this.ends.get(id) ?? 0) && blockOf(state, block, tier)?.hash !== hash ? [`${group} ${hash}`] : [];
     if (kind !== "PrefixHit") return [];
-    return [...state.sequences.get(id).tables].flatMap(([of, table]) => table.slice(0, blocks).map(([where, found]) => `${of} ${blockOf(state, found, where)?.hash}`));
+    return [...state.sequences.get(id).tables].flatMap(([of, table]) => table.slice(0, blocks).filter(Boolean).map((entry) => `${of} ${blockAt(state, entry)?.hash}`));
   }
 }
 

@@ -61,13 +61,16 @@ const mapOf = (is, isName = isText) => (value, path) => {
   return true;
 };
 
-const isTable = listOf((entry) => Array.isArray(entry) && entry.length === 2 && isText(entry[0]) && isInt(entry[1]));
+const isTable = listOf((entry) => entry === null || Array.isArray(entry) && entry.length === 2 && isText(entry[0]) && isInt(entry[1]));
+/** Facts of an engine that may be unknown: null, or not there at all, but for the model. */
+const orUnknown = (names, own) => Object.fromEntries(names.split(" ").map((name) => [name, (value, path) => value === null || (own[name] ?? typeOf(name))(value, path)]));
+const isWindow = (value) => value === null || isInt(value);
+const FACTS = orUnknown("groups num_kv_heads head_dim dtype device simulated attention bytes_per_block pagedviz options model", {
+  groups: listOf(recordOf("layers window?", { window: isWindow })), options: mapOf(isText),
+});
 const isBatch = recordOf("seq step t_us events", { events: Array.isArray });
 const isHeader = recordOf("engine fields", {
-  engine: recordOf("model block_size num_device_blocks num_host_blocks groups num_kv_heads head_dim dtype device simulated attention bytes_per_block pagedviz options?", {
-    options: (value, path) => value === null || mapOf(isText)(value, path),
-    groups: listOf(recordOf("layers window?", { window: (value) => value === null || isInt(value) })),
-  }),
+  engine: recordOf(`block_size num_device_blocks num_host_blocks ${Object.keys(FACTS).join("? ")}`, FACTS),
   fields: mapOf(listOf(isText)),
 });
 const areStates = mapOf(recordOf("block_size num_blocks step? seq? t_us? requests? sequences? blocks? counters? scheduled? evicted?", {

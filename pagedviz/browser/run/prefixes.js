@@ -2,6 +2,7 @@
  * Whose content follows whose: every full block's content has the content before it as its parent, so all of them are trees. Kept as
  * events come in; which of it is in memory, and who has it, the state says.
  */
+import { blockAt } from "./state.js";
 
 /** @typedef {{parent: string, logical: number, text: string, hits: number[]}} Content `hits`: in which steps */
 
@@ -13,8 +14,8 @@ export class Prefixes {
     this.evictions = [];
     // A trace may begin in the middle of a run: blocks that are full then have their text from the sequences that hold them.
     for (const { id, tables } of state.sequences.values()) {
-      for (const [logical, [tier, block]] of (tables.get(0) ?? []).entries()) {
-        const { hash } = state.blocks.get(tier)?.get(block) ?? {};
+      for (const [logical, entry] of (tables.get(0) ?? []).entries()) {
+        const hash = blockAt(state, entry)?.hash;
         if (hash) this.#filled(state, { hash, group: 0, sequence: id, logical }, (look) => look());
       }
     }
@@ -36,16 +37,15 @@ export class Prefixes {
     if (group || this.byHash.has(hash)) return;
     const sequence = state.sequences.get(id);
     const first = logical * state.block_size;
-    const [tier, block] = sequence?.tables.get(0)?.[logical - 1] ?? [];
-    const parent = state.blocks.get(tier)?.get(block)?.hash ?? "";
+    const parent = blockAt(state, sequence?.tables.get(0)?.[logical - 1])?.hash ?? "";
     const content = { parent, logical, text: sequence?.texts.slice(first, first + state.block_size).join("") ?? "", hits: [] };
     later(() => this.byHash.has(hash) || this.byHash.set(hash, content));
   }
 
   #hit(state, { sequence, blocks, resumed }, later) {
     if (resumed) return;
-    for (const [tier, block] of (state.sequences.get(sequence)?.tables.get(0) ?? []).slice(0, blocks)) {
-      const hash = state.blocks.get(tier)?.get(block)?.hash;
+    for (const entry of (state.sequences.get(sequence)?.tables.get(0) ?? []).slice(0, blocks)) {
+      const hash = blockAt(state, entry)?.hash;
       later(() => this.byHash.get(hash)?.hits.push(state.step));
     }
   }

@@ -10,7 +10,7 @@ import { COUNTERS, TraceError } from "./codec.js";
  * @typedef {{name: string, sequences: number[], num_prompt: number, max_tokens: number, status: string,
  *   reason: string, preemptions: number}} Request
  * @typedef {{id: number, request: string, num_prompt: number, tokens: number[], texts: string[],
- *   computed: number, status: string, tables: Map<number, [string, number][]>}} Sequence
+ *   computed: number, status: string, tables: Map<number, ([string, number] | null)[]>}} Sequence an entry is null where no block is known
  * @typedef {{group: number, holders: [number, number][], born: number, copied_from: number, hash: string, cached: number,
  *   moved_from: number, fill: number, idle: number}} Block `fill` and `idle` (nobody has it: 1) are this twin's own
  * @typedef {{step: number, policy: string, why: string}} Eviction
@@ -69,7 +69,10 @@ export function checked(state) {
     check(requests.get(request)?.sequences.filter((one) => one === id).length === 1, `sequence ${id} belongs to request ${request}, which does not have it once`);
     check(texts.length === tokens.length, `sequence ${id} has ${tokens.length} tokens and ${texts.length} texts`);
     check(computed >= 0 && computed <= tokens.length, `sequence ${id} has ${tokens.length} tokens, ${computed} in memory`);
-    for (const [group, table] of tables) table.forEach((place, logical) => entries.add(entry(id, logical, group, ...place)));
+    for (const [group, table] of tables) {
+      check(table.at(-1) !== null, `the table of sequence ${id} in group ${group} ends with an absent entry`);
+      table.forEach((place, logical) => place && entries.add(entry(id, logical, group, ...place)));
+    }
   }
   for (const [tier, held] of blocks) {
     const size = num_blocks.get(tier) ?? 0;
@@ -140,6 +143,9 @@ export function blockOf(state, block, tier = "device") {
   return state.blocks.get(tier)?.get(block);
 }
 
+/** @returns {Block | undefined} the block that an entry of a block table names; undefined if it is absent */
+export const blockAt = (state, entry) => (entry ? blockOf(state, entry[1], entry[0]) : undefined);
+
 /** Bring a block's fill, and what it adds to its tier's use, up to date. */
 export function refill(state, tier, block) {
   const idle = block.holders.length ? 0 : 1;
@@ -160,9 +166,9 @@ export function setComputed(state, sequence, computed) {
   const end = Math.ceil(Math.max(sequence.computed, computed) / state.block_size);
   sequence.computed = computed;
   for (const table of sequence.tables.values()) {
-    for (const [tier, id] of table.slice(first, end)) {
-      const block = blockOf(state, id, tier);
-      if (block) refill(state, tier, block);
+    for (const entry of table.slice(first, end)) {
+      const block = blockAt(state, entry);
+      if (block) refill(state, entry[0], block);
     }
   }
 }

@@ -51,6 +51,12 @@ const bytesText = (bytes) => (bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `
 /** A block for the eye: those of the host have a mark. */
 export const blockName = (tier, block) => (tier === "host" ? labels.host_mark + block : String(block));
 
+/** An entry of a block table for the eye. */
+export const entryName = (entry) => (entry ? blockName(...entry) : "–");
+
+/** What a run is called after. */
+export const modelName = ({ model }) => model ?? "unknown model";
+
 /** A tier for the eye. */
 export const tierName = (tier) => labels.tiers[tier] ?? tier;
 
@@ -133,6 +139,14 @@ export function describeBlock(state, tier, id) {
   return [...lines, ...last].join("\n");
 }
 
+/** Everything about an entry of a block table: its block, or that it is absent; one fact a line. */
+export function describeEntry(state, sequence, group, logical) {
+  const entry = state.sequences.get(sequence)?.tables.get(group)?.[logical];
+  if (entry) return describeBlock(state, ...entry);
+  const size = state.block_size;
+  return `${say`${letterOf(sequence)} logical ${logical}, positions ${range(logical * size, size)}`}: ${labels.absent}\n${say("its block was given back before later ones, or nobody said which it is")}`;
+}
+
 /**
  * Why a block was evicted and what it held, one fact a line. `filled` is the BlockFilled event that named its content, if it is known.
  * @param {{policy: string, why: string, age: number, hash: string}} event
@@ -157,9 +171,13 @@ export function describeToken(state, sequence, position) {
   const kind = position < found.num_prompt ? labels.prompt : labels.generated;
   const lines = [`${letterOf(sequence)} position ${position}: “${tokenText(found.texts[position] ?? "", found.tokens[position])}” (${kind}, token ${found.tokens[position]})`];
   for (const [group, table] of found.tables) {
-    if (!table[logical]) continue;
-    const [tier, block] = table[logical];
+    if (logical >= table.length) continue;
     const prefix = found.tables.size > 1 ? `layer group ${group}: ` : "";
+    if (!table[logical]) {
+      lines.push(say`${prefix}logical block ${logical} › ${labels.absent}`);
+      continue;
+    }
+    const [tier, block] = table[logical];
     lines.push(say`${prefix}logical block ${logical} › ${tierName(tier)} block ${block}, slot ${block * size + (position % size)} (offset ${position % size})`);
   }
   if (position >= found.computed) lines.push(labels.uncomputed);

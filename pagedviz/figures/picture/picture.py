@@ -72,19 +72,26 @@ def picture_of(trace: Trace, state: State) -> str:
 
 
 def _title(state: State, info: EngineInfo, note: str) -> str:
-    per_token = info.bytes_per_block * len(info.groups) / max(1, info.block_size)
-    facts = (
-        f"{words.plain(info.attention, 20)} attention \u00b7 {words.plain(info.dtype, 12)} \u00b7 "
-        f"{words.plural(info.block_size, 'token')} a block \u00b7 "
-        f"{words.size(info.bytes_per_block)} a block, {words.size(round(per_token))} a token"
-    )
     return "".join(
         (
-            text(_EDGE, 38, words.plain(info.model, 48), font_size=20, font_weight=600),
+            text(_EDGE, 38, words.plain(info.name, 48), font_size=20, font_weight=600),
             text(_WIDTH - _EDGE, 38, f"{theme().label('step')} {state.step:,}", font_size=20, text_anchor="end"),
-            text(_EDGE, 60, note or facts, fill=MUTED),
+            text(_EDGE, 60, note or _facts(info), fill=MUTED),
         )
     )
+
+
+def _facts(info: EngineInfo) -> str:
+    """What is known of the engine, in a line."""
+    facts = [] if info.attention is None else [f"{words.plain(info.attention, 20)} attention"]
+    facts += [] if info.dtype is None else [words.plain(info.dtype, 12)]
+    facts.append(f"{words.plural(info.block_size, 'token')} a block")
+    if info.bytes_per_block is not None:
+        facts.append(f"{words.size(info.bytes_per_block)} a block")
+        if info.groups is not None:
+            per_token = info.bytes_per_block * len(info.groups) / max(1, info.block_size)
+            facts[-1] += f", {words.size(round(per_token))} a token"
+    return " \u00b7 ".join(facts)
 
 
 def _heading(x: float, y: float, title: str, aside: str = "", width: float = _RIGHT) -> str:
@@ -196,9 +203,7 @@ def _row(state: State, sequence: Sequence, y: float) -> str:
     status = request.status if sequence.status == "waiting" else sequence.status
     colour = theme().owner(sequence.id)
     table = next(iter(sequence.tables.values()), [])
-    entries = [
-        f"{logical}\u2192{'' if tier == 'device' else 'h'}{block}" for logical, (tier, block) in enumerate(table)
-    ]
+    entries = [f"{logical}\u2192{words.place(entry)}" for logical, entry in enumerate(table)]
     shown = "  ".join(entries) if len(entries) <= 4 else "  ".join((*entries[:3], "\u2026", entries[-1]))
     mono = "ui-monospace, 'DejaVu Sans Mono', Menlo, monospace"
     return "".join(

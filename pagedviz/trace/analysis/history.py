@@ -140,7 +140,7 @@ def _entries(state: State, sequence: int, start: int, stop: int, tier: str) -> I
         return
     first, last = start // state.block_size, -(-stop // state.block_size)
     for table in state.sequences[sequence].tables.values():
-        yield from (block for in_tier, block in table[first:last] if in_tier == tier)
+        yield from (entry[1] for entry in table[first:last] if entry is not None and entry[0] == tier)
 
 
 def last_step_in_use(trace: Trace, tier: str = "device") -> int:

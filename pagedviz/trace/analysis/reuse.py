@@ -50,8 +50,8 @@ class _Uses:
     def look(self, state: State, event: AnyEvent) -> None:
         match event:
             case PrefixHit():
-                for group, table in state.sequences[event.sequence].tables.items():
-                    for logical, (tier, block) in enumerate(table[: event.blocks]):
+                for group, logical, (tier, block) in state.sequences[event.sequence].entries():
+                    if logical < event.blocks:
                         self._use(state, event.sequence, group, logical, state.blocks[tier][block].hash)
             case BlockFilled():
                 # What came up from the host has its name already, and is part of a hit.

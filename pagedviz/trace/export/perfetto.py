@@ -55,7 +55,7 @@ def to_json(trace: Trace) -> bytes:
         TraceFormatError: an event contradicts what came before.
     """
     events = _Exporter(trace).run()
-    about = msgspec.to_builtins(trace.info)
+    about = {name: fact for name, fact in msgspec.to_builtins(trace.info).items() if fact is not None}
     return msgspec.json.encode({"traceEvents": events, "displayTimeUnit": "ms", "otherData": about})
 
 
@@ -177,9 +177,10 @@ class _Exporter:
     def _names(self) -> list[_Json]:
         """What the process and its threads are called, and in which order they stand."""
         info = self.trace.info
-        found = [_meta("process_name", 0, {"name": f"pagedviz: {info.model}"})]
-        where = f"{info.device}, device memory simulated in RAM" if info.simulated else info.device
-        found.append(_meta("process_labels", 0, {"labels": f"{where}; {info.attention}; {info.dtype}"}))
+        found = [_meta("process_name", 0, {"name": f"pagedviz: {info.name}"})]
+        where = [info.device, "device memory simulated in RAM" if info.simulated else None]
+        facts = [", ".join(filter(None, where)), info.attention, info.dtype]
+        found.append(_meta("process_labels", 0, {"labels": "; ".join(filter(None, facts))}))
         requests = [(f"request {name}", thread) for name, thread in self.threads.items()]
         for name, thread in [("engine", _ENGINE), *requests]:
             found.append(_meta("thread_name", thread, {"name": name}))

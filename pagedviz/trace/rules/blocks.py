@@ -54,11 +54,11 @@ def _release(state: State, event: BlockReleased) -> None:
     gone = (event.sequence, event.logical)
     _set_holders(state, event, tuple(h for h in _held(state, event).holders if h != gone))
     table = state.sequences[event.sequence].tables[event.group]
-    # After a copy or a swap the entry already names another block. Otherwise tables shrink from their end.
+    # After a copy or a swap the entry already names another block.
     if table[event.logical] == (event.tier, event.block):
-        if event.logical != len(table) - 1:
-            contradiction(f"entry {event.logical} of {len(table)} is dropped from the middle of a table")
-        table.pop()
+        table[event.logical] = None
+        while table and table[-1] is None:
+            table.pop()
 
 
 def _free(state: State, event: BlockFreed) -> None:
@@ -80,13 +80,12 @@ def _set_entry(state: State, event: BlockAllocated | BlockShared) -> None:
     if sequence.status == "finished":
         contradiction(f"sequence {event.sequence} has finished")
     table = sequence.tables.setdefault(event.group, [])
-    entry = (event.tier, event.block)
-    if event.logical == len(table):
-        table.append(entry)
-    elif 0 <= event.logical < len(table):
-        table[event.logical] = entry
-    else:
+    # What is before it and was not told is absent, as far as the sequence has tokens: no number makes a table long.
+    gap = event.logical - len(table)
+    if event.logical < 0 or (gap > 0 and event.logical * state.block_size > len(sequence.tokens)):
         contradiction(f"entry {event.logical} is set in a table of {len(table)}")
+    table += [None] * (gap + 1)
+    table[event.logical] = (event.tier, event.block)
 
 
 def _set_holders(state: State, event: BlockShared | BlockReleased, holders: tuple[tuple[int, int], ...]) -> None:

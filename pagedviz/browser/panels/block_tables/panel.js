@@ -1,8 +1,8 @@
 /** The block tables: per sequence, its logical blocks and the physical ones behind them. Only chips that changed are touched. */
 import { attr, badge, h, legendItem, setLegend, setText } from "../../kit/dom.js";
-import { blockName, describeBlock, letterOf, number, plural } from "../../words/describe.js";
+import { describeEntry, entryName, letterOf, number, plural } from "../../words/describe.js";
 import { Rows, arrange, pointing } from "../../kit/items.js";
-import { blockOf } from "../../run/state.js";
+import { blockAt } from "../../run/state.js";
 import { blockKey, entryKey } from "../../live/store.js";
 import { THEME } from "../../words/theme.js";
 import { labels, say } from "../../words/vocabulary.js";
@@ -50,11 +50,13 @@ function createRow(sequence, group, label) {
       }
       const at = position + (hidden && position >= head ? 1 : 0);
       if (chips.children[at] !== chip) chips.insertBefore(chip, chips.children[at] ?? null);
-      const [tier, id] = table[logical];
-      const block = blockOf(state, id, tier);
-      setText(chip.lastChild, blockName(tier, id));
+      const entry = table[logical];
+      const [tier, id] = entry ?? [];
+      const block = blockAt(state, entry);
+      setText(chip.lastChild, entryName(entry));
       attr(chip, "data-block", id);
       attr(chip, "data-tier", tier);
+      attr(chip, "data-absent", entry ? null : "");
       attr(chip, "data-shared", block && block.holders.length > 1 ? "" : null);
       attr(chip, "data-copied", block && block.copied_from >= 0 && state.step - block.born < THEME.copied_steps ? "" : null);
       attr(chip, "data-partial", block && block.fill < state.block_size ? "" : null);
@@ -73,10 +75,9 @@ function createRow(sequence, group, label) {
 function groupLabel(engine, group, tables) {
   if (tables < 2) return "";
   const info = engine?.groups?.[group];
-  if (!info) return `group ${group}`;
-  const layers = info.layers;
-  const span = layers.length > 1 ? `layers ${layers[0]}…${layers[layers.length - 1]}` : `layer ${layers[0]}`;
-  return info.window ? `${span}, window ${info.window}` : span;
+  const layers = info?.layers ?? [];
+  const span = !layers.length ? `group ${group}` : layers.length > 1 ? `layers ${layers[0]}…${layers[layers.length - 1]}` : `layer ${layers[0]}`;
+  return info?.window ? `${span}, window ${info.window}` : span;
 }
 
 export function create(view, store, tooltip) {
@@ -87,9 +88,13 @@ export function create(view, store, tooltip) {
   /** @type {Map<string, ReturnType<typeof createRow>>} */
   const byKey = new Map();
   const tablesInSight = new Rows(view.body, rows, ".pv-chip");
+  const cursorOf = ({ dataset: { sequence, group, logical } }) => ({ sequence: Number(sequence), group: Number(group), logical: Number(logical) });
   pointing(rows, ".pv-chip", store, tooltip, {
-    cursorOf: (chip) => ({ sequence: Number(chip.dataset.sequence), group: Number(chip.dataset.group), logical: Number(chip.dataset.logical) }),
-    textOf: (chip) => describeBlock(store.state, chip.dataset.tier, Number(chip.dataset.block)),
+    cursorOf,
+    textOf(chip) {
+      const { sequence, group, logical } = cursorOf(chip);
+      return describeEntry(store.state, sequence, group, logical);
+    },
   });
 
   function draw({ state, links, engine }) {

@@ -1,6 +1,6 @@
 /** The state as a real table, for screen readers and for copying; and the Python that leads to what is selected. */
 import { h, pushButton, setText } from "../../kit/dom.js";
-import { blockName, letterOf, number, tierName, visible } from "../../words/describe.js";
+import { entryName, letterOf, number, tierName, visible } from "../../words/describe.js";
 import { labels, say } from "../../words/vocabulary.js";
 
 const MAX_ROWS = 200;
@@ -10,7 +10,7 @@ const nameOfState = (block) => (!block.holders.length ? labels.cached : block.ho
 /** name -> [columns, rows of a state] */
 const TABLES = {
   sequences: [["sequence", "request", "status", "tokens", "computed", "block table"], (state) => [...state.sequences.values()].map((s) => [
-    letterOf(s.id), s.request, say(s.status), s.tokens.length, s.computed, [...s.tables.values()].map((t) => t.map(([tier, id]) => blockName(tier, id)).join(" ")).join(" | "),
+    letterOf(s.id), s.request, say(s.status), s.tokens.length, s.computed, [...s.tables.values()].map((t) => t.map(entryName).join(" ")).join(" | "),
   ])],
   blocks: [["tier", "block", "state", "holders", "reference count", "fill", "born", "content"], (state) => [...state.blocks].flatMap(([tier, held]) => [...held].map(([id, b]) => [
     tierName(tier), id, nameOfState(b), b.holders.map(([sequence, logical]) => `${letterOf(sequence)}:${logical}`).join(" "), b.holders.length, b.fill, b.born, b.hash,

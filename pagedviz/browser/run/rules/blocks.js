@@ -39,11 +39,13 @@ function setHolders(state, block, { tier, refcount }) {
 }
 
 function setEntry(state, { tier, group, block, sequence, logical }) {
-  const { tables, status } = sequenceOf(state, sequence);
+  const { tables, tokens, status } = sequenceOf(state, sequence);
   check(status !== "finished", "it has finished");
   if (!tables.has(group)) tables.set(group, []);
   const table = tables.get(group);
-  check(logical >= 0 && logical <= table.length, `the table has ${table.length} entries`);
+  // What is before it and was not told is absent, as far as the sequence has tokens: no number makes a table long.
+  check(logical >= 0 && (logical <= table.length || logical * state.block_size <= tokens.length), `the table has ${table.length} entries`);
+  while (table.length < logical) table.push(null);
   table[logical] = [tier, block];
 }
 
@@ -76,11 +78,11 @@ export const BLOCKS = {
     block.holders.splice(holderIndex(block, event), 1);
     setHolders(state, block, event);
     const table = must(sequenceOf(state, sequence).tables, event.group, "group");
-    check(table[logical], `the table has ${table.length} entries`);
-    // After a copy or a swap the entry already names another block. Otherwise tables shrink from their end.
-    if (table[logical][0] === tier && table[logical][1] === event.block) {
-      check(logical === table.length - 1, "it is dropped from the middle of a table");
-      table.pop();
+    check(logical < table.length, `the table has ${table.length} entries`);
+    // After a copy or a swap the entry already names another block.
+    if (table[logical]?.[0] === tier && table[logical][1] === event.block) {
+      table[logical] = null;
+      while (table.at(-1) === null) table.pop();
     }
   },
   BlockFreed(state, event) {
