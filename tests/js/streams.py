@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from types import ModuleType
 
 from pagedviz.events import records as ev
-from pagedviz.events.codec import EngineInfo, LayerGroup, encode_batch, encode_header, encode_keyframe
+from pagedviz.events.codec import EngineInfo, LayerGroup, decode_batch, encode_batch, encode_header, encode_keyframe
 
 WORDS = [
     " the",
@@ -252,3 +252,10 @@ def eventful_trace(toys: ModuleType) -> bytes:
             break
     head = encode_header(toys.info_of(toy)) + encode_keyframe(toys.start_of(toy))
     return head + b"".join(map(encode_batch, toy.batches))
+
+
+def batches_until_swapped(trace: bytes) -> int:
+    """How many batches of a trace there are up to the first in which a request goes to the host tier."""
+    _, _, *lines = trace.splitlines()
+    swaps = [any(type(e) is ev.SwappedOut and e.request for e in decode_batch(line).events) for line in lines]
+    return 1 + swaps.index(True)

@@ -257,12 +257,10 @@ def test_few_and_many_blocks_draw(browser, num_blocks):
 
 @pytest.fixture
 def two_tiers(browser, request):
-    """A run with a cache, a host tier, swapping and beams, until something was just swapped out."""
-    view = View(browser, streams.eventful_trace(request.getfixturevalue("streams")), width=1280)
-    for _ in range(60):
-        view.do("harness.batch(1)")
-        if view.part("block-map").get_attribute("data-arrows") not in {None, "0"}:
-            break
+    """A run with a cache, a host tier, swapping and beams, until a request was just swapped out."""
+    trace = streams.eventful_trace(request.getfixturevalue("streams"))
+    view = View(browser, trace, width=1280)
+    view.do(f"harness.batch({streams.batches_until_swapped(trace)})")
     yield view
     assert view.errors == []
     view.page.close()
@@ -286,10 +284,6 @@ def test_both_tiers_are_drawn_and_moves_between_them(two_tiers):
 
 def test_entries_in_the_host_tier_are_named_and_light_their_block(two_tiers):
     view = two_tiers
-    for _ in range(60):
-        if view.page.locator(".pv-chip[data-tier=host]").count():
-            break
-        view.do("harness.batch(1)")
     chip = view.page.locator(".pv-chip[data-tier=host]").first
     assert chip.locator(".pv-physical").inner_text() == f"h{chip.get_attribute('data-block')}"
     chip.hover()
