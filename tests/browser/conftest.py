@@ -56,22 +56,35 @@ def lab(tmp_path_factory):
     lab.close()
 
 
-@pytest.fixture
-def notebook_of(browser, lab, request):
-    """Opens notebooks; at the end their pages are closed, and had no error."""
-    opened = []
+@pytest.fixture(scope="module")
+def kept(browser, lab):
+    """The notebooks that wait for a next test: a page, and a kernel that has imported everything."""
+    kept = []
+    yield kept
+    for notebook in kept:
+        notebook.close()
 
-    def make(cells, theme="light", browser=browser):
-        opened.append(
-            lab.open(browser, f"{request.node.name[:40].replace('[', '-').replace(']', '')}", cells, theme)
-        )
-        return opened[-1]
+
+@pytest.fixture
+def notebook_of(browser, lab, kept, request):
+    """Gives a notebook with these cells. At the end it had no error; after a test that passed the next gets it."""
+    given, failures = [], request.session.testsfailed
+
+    def make(cells, theme="light"):
+        notebook = kept.pop() if kept else lab.open(browser, request.node.path.stem)
+        given.append(notebook)
+        notebook.begin(cells, theme)
+        return notebook
 
     yield make
-    for notebook in opened:
+    for notebook in given:
         shots = os.environ.get("PAGEDVIZ_SHOTS")
         if shots:
             notebook.page.screenshot(path=f"{shots}/{request.node.name}.png")
-        notebook.end_kernel()
-        notebook.page.close()
-        assert notebook.problems == []
+        problems = notebook.problems
+        if problems or request.session.testsfailed > failures:
+            notebook.close()
+        else:
+            notebook.leave()
+            kept.append(notebook)
+        assert problems == []

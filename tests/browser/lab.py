@@ -36,6 +36,15 @@ _PLACE = """([selector, name, index]) => {
     return [x, y];
 }"""
 
+_FORGET = """
+import gc, ipywidgets, pagedviz
+for found in gc.get_objects():
+    if type(found) is pagedviz.Session:
+        found.close()
+ipywidgets.Widget.close_all()
+get_ipython().run_line_magic("reset", "-sf")
+"""
+
 
 def chromium(playwright: Playwright) -> Browser:
     """The Chromium of the machine, or else Playwright's own; an error of Playwright's if there is neither."""
@@ -104,7 +113,7 @@ class Lab:
             self._server.kill()
             self._server.wait()
 
-    def open(self, browser: Browser, name: str, cells: list[str] | Path, theme: str = "light") -> Notebook:
+    def open(self, browser: Browser, name: str, cells: list[str] | Path = (), theme: str = "light") -> Notebook:
         """Open a notebook, made of code cells or copied from a file, in a window of its own."""
         path = self.root / f"{name}.ipynb"
         if isinstance(cells, Path):
@@ -116,7 +125,7 @@ class Lab:
         page = browser.new_page(viewport={"width": 1500, "height": 1100})
         page.set_default_timeout(_MS)
         at = {"jupyterlab": f"lab/workspaces/{name}/tree", "notebook": "notebooks"}[self.app]
-        notebook = Notebook(page, f"{self.url}{at}/{name}.ipynb?token=test&reset")
+        notebook = Notebook(page, f"{self.url}{at}/{name}.ipynb?token=test&reset", path)
         notebook.use_theme(theme)
         return notebook
 
@@ -124,8 +133,9 @@ class Lab:
 class Notebook:
     """A notebook that is open in JupyterLab or Notebook 7. ``problems`` collects what the page complains of."""
 
-    def __init__(self, page: Page, url: str) -> None:
+    def __init__(self, page: Page, url: str, path: Path) -> None:
         self.page = page
+        self.path = path
         self.problems: list[str] = []
         page.on("pageerror", lambda error: self.problems.append(str(error)))
         page.goto(url)
@@ -228,6 +238,31 @@ class Notebook:
         self.page.wait_for_function("() => window.hasRestarted")
         self.await_ready()
 
-    def end_kernel(self) -> None:
-        """Shut the kernel down."""
+    def begin(self, cells: list[str], theme: str = "light") -> None:
+        """Put these code cells in the place of those that are there."""
+        self.use_theme(theme)
+        self.page.evaluate(
+            """(sources) => {
+                const notebook = jupyterapp.shell.currentWidget.content.model.sharedModel;
+                notebook.deleteCellRange(0, notebook.cells.length);
+                notebook.insertCells(0, sources.map((source) => ({cell_type: "code", source, metadata: {}})));
+            }""",
+            cells,
+        )
+        self.dashboards().first.wait_for(state="detached")
+
+    def leave(self) -> None:
+        """Leave the kernel as it was before the cells ran, but for what is imported."""
+        self.page.evaluate(
+            """async (code) => {
+                const kernel = jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+                const reply = await kernel.requestExecute({code, silent: true, store_history: false}).done;
+                if (reply.content.status !== "ok") throw new Error(JSON.stringify(reply.content));
+            }""",
+            _FORGET,
+        )
+
+    def close(self) -> None:
+        """Shut the kernel down and close the page."""
         self.page.evaluate("() => jupyterapp.shell.currentWidget?.sessionContext?.shutdown()")
+        self.page.close()

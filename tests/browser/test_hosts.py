@@ -132,8 +132,7 @@ def open_in(browser, tmp_path):
     yield make
     lab, notebook = opened[-1]
     if notebook:
-        notebook.end_kernel()
-        notebook.page.close()
+        notebook.close()
     lab.close()
     assert notebook is None or set(notebook.problems) <= (OWN_PROBLEMS if lab.app == "notebook" else set())
 

@@ -34,7 +34,10 @@ NASTY = "</script><b>\u202e\U0001f642\x07<img src=x onerror=alert(1)>"
 
 
 class OnDisk:
-    """A page in a browser that has no network. What it asks for, says and fails at is kept."""
+    """A page in a browser that has no network. What it asks for, says and fails at is kept.
+
+    The page forbids ``eval``, with which Playwright's ``wait_for_function`` looks a second time.
+    """
 
     def __init__(self, browser, path: Path, scheme: str = "light") -> None:
         self.context = browser.new_context(
@@ -66,9 +69,10 @@ class OnDisk:
         return self.page.evaluate(DROP, [name, base64.b64encode(data).decode(), kind])
 
     def wait_for_message(self, words: str) -> None:
-        self.page.wait_for_function(
-            "(words) => document.getElementById('message').textContent.includes(words)", arg=words
-        )
+        self.page.locator("#message").filter(has_text=words).wait_for()
+
+    def wait_for_status(self, text: str) -> None:
+        self.page.get_by_test_id("status").filter(has_text=text).wait_for()
 
     def drawn(self) -> int:
         """How many colours the block map has."""
@@ -239,16 +243,12 @@ def test_of_a_cut_off_file_what_is_there_is_shown(shown, other):
     data = other.to_bytes()
     shown.drop("cut.pvtrace", data[: len(data) * 2 // 3])
     shown.wait_for_message("This is cut.pvtrace.")
-    shown.page.wait_for_function(
-        "document.querySelector('[data-testid=status]').textContent === 'the trace is cut off in its last line'"
-    )
+    shown.wait_for_status("the trace is cut off in its last line")
     assert 0 < int(shown.root("next-seq")) < other.num_events
     packed = gzip.compress(data)
     shown.drop("cut.gz", packed[: len(packed) * 2 // 3])
     shown.wait_for_message("This is cut.gz.")
-    shown.page.wait_for_function(
-        "document.querySelector('[data-testid=status]').textContent === 'the gzip stream is damaged or cut off'"
-    )
+    shown.wait_for_status("the gzip stream is damaged or cut off")
     assert 0 < int(shown.root("next-seq")) < other.num_events
 
 

@@ -187,8 +187,15 @@ def test_a_saved_trace_is_shown_by_the_same_dashboard(notebook_of):
     assert notebook.step() == int(notebook.python("trace.last_step"))
 
 
+BUSY = """
+from pathlib import Path
+while not Path("go-on").exists():
+    time.sleep(0.05)
+"""
+
+
 def test_pause_acts_while_another_cell_is_busy(notebook_of):
-    notebook = notebook_of([ENGINE, SHOW, START, "time.sleep(20)"])
+    notebook = notebook_of([ENGINE, SHOW, START, BUSY])
     notebook.run_all()
     notebook.await_state("running", step=10)
 
@@ -196,6 +203,7 @@ def test_pause_acts_while_another_cell_is_busy(notebook_of):
     notebook.await_state("paused")
 
     assert "[*]:" in notebook.page.locator(".jp-InputPrompt").all_inner_texts()
+    notebook.path.with_name("go-on").touch()
 
 
 def test_the_buttons_act_while_a_cell_waits_for_the_end(notebook_of):
@@ -218,12 +226,11 @@ KEPT = """(title) => {
 }"""
 
 
-def test_a_saved_notebook_keeps_the_picture_of_the_last_view(running, lab):
+def test_a_saved_notebook_keeps_the_picture_of_the_last_view(running):
     def kept(step):
         running.page.wait_for_function(KEPT, arg=f"step {step:,}: requests: ")
         running.command("docmanager:save")
-        (path,) = lab.root.glob("test_a_saved_notebook*.ipynb")
-        outputs = [output for cell in nbformat.read(path, 4).cells for output in cell.outputs]
+        outputs = [output for cell in nbformat.read(running.path, 4).cells for output in cell.outputs]
         (picture,) = [output.data for output in outputs if "image/svg+xml" in output.get("data", {})]
         assert f"step {step:,}: requests: " in picture["text/plain"]
         assert ET.fromstring(picture["image/svg+xml"]).tag.endswith("svg")
