@@ -91,7 +91,7 @@ def guesses(trace: Trace, dice: random.Random) -> Iterator[dict[str, object]]:
             continue
         state = trace.state_at(step - 1)
         requests = {number: sequence.request for number, sequence in state.sequences.items()}
-        blocks = {number: [e for t in s.tables.values() for e in t] for number, s in state.sequences.items()}
+        blocks = {number: [entry for _, _, entry in s.entries()] for number, s in state.sequences.items()}
         picks = [Pick(block, tier) for tier, held in state.blocks.items() for block in held]
         picks += [Pick(request=name) for name in state.requests]
         for pick in dice.sample(picks, min(12, len(picks))):
