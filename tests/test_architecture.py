@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "events": {"errors"},
     "memory": {"errors", "events", "values"},
     "attention": {"errors", "events", "lazy", "pagedviz_kernels", "values"},
-    "models": {"attention", "errors", "events", "values"},
+    "models": {"lazy", "attention", "errors", "events", "values"},
     "engine": {"_version", "attention", "chat", "errors", "events", "lazy", "memory", "models", "values"},
     "trace": {"errors", "events", "files", "values"},
     "figures": {"errors", "events", "trace", "values"},

@@ -1,5 +1,6 @@
 """Terminals that do not know every character, readers that leave, and tables in little room."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -68,10 +69,13 @@ def test_a_name_that_is_no_text_is_shown(foreign, tmp_path):
     assert b"/?.svg" in done.stdout.replace(b"\n", b"").replace("\ufffd".encode(), b"?")
 
 
-@pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize(
-    "command",
-    ["--help", "--version", "view RUN --json", "view RUN --text", "info RUN", "info", "bench trace --events 200"],
+    ("command", "unbuffered"),
+    [
+        *itertools.product(["--help", "--version", "view RUN --json", "view RUN --text", "info RUN"], ["", "1"]),
+        ("info", ""),
+        ("bench trace --events 200", "1"),
+    ],
 )
 def test_a_reader_who_leaves_ends_it_quietly(foreign, command, unbuffered):
     reading, writing = os.pipe()

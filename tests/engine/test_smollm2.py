@@ -15,7 +15,8 @@ import pagedviz as pv
 
 pytestmark = pytest.mark.model
 
-COUNT = 200 if os.environ.get("PAGEDVIZ_NIGHTLY") == "1" else 72
+NIGHTLY = os.environ.get("PAGEDVIZ_NIGHTLY") == "1"
+COUNT = 200 if NIGHTLY else 40
 TIE = 1e-4
 TEXTS = [
     "Hi",
@@ -28,7 +29,7 @@ TEXTS = [
     "It was the best of times, it was the worst of times, it was the age of wisdom, " * 5,
 ]
 WRITTEN_BY_GENERATE = {0, 4, 7}
-BLOCKS = {1: 3072, 16: 192, 32: 96}
+BLOCKS = {1: 3072 if NIGHTLY else 1024, 16: 192, 32: 96}
 
 
 @pytest.fixture(scope="module")

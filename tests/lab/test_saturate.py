@@ -8,9 +8,7 @@ from pagedviz.lab import RIVALS, WORKLOADS, Request, Server, saturate, waste_tab
 
 @pytest.fixture(scope="module")
 def table():
-    return {
-        (row.rival, row.block_size): row for row in waste_table(num_requests=1000, block_sizes=(1, 16, 64, 256))
-    }
+    return {(row.rival, row.block_size): row for row in waste_table(num_requests=1000, block_sizes=(1, 16, 256))}
 
 
 @pytest.mark.parametrize(
@@ -29,7 +27,7 @@ def test_paging_wastes_next_to_nothing(table):
 
 
 def test_larger_blocks_hold_less(table):
-    rows = [table["paged", size] for size in (1, 16, 64, 256)]
+    rows = [table["paged", size] for size in (1, 16, 256)]
     assert rows == sorted(rows, key=lambda row: -row.used) == sorted(rows, key=lambda row: -row.held)
     assert rows[0].internal == rows[0].reserved == 0
 
@@ -41,7 +39,7 @@ def test_every_row_adds_up(table):
 
 
 def test_a_seed_decides_everything():
-    one, same, other = (waste_table("alpaca", 1000, block_sizes=(16,), seed=seed) for seed in (1, 1, 2))
+    one, same, other = (waste_table("alpaca", 600, block_sizes=(16,), seed=seed) for seed in (1, 1, 2))
     assert one == same != other
 
 
