@@ -1,70 +1,8 @@
-"""The vocabulary of memory events; see ``records``."""
+"""The vocabulary of memory events; see ``records``, all of which is found here."""
 
-from pagedviz.events.bus import Emit, EventBus, Subscriber, discard
-from pagedviz.events.kinds import Event
-from pagedviz.events.records import (
-    GUESSED,
-    KINDS,
-    AnyEvent,
-    Batch,
-    BlockAllocated,
-    BlockCached,
-    BlockCopied,
-    BlockEvicted,
-    BlockFilled,
-    BlockFreed,
-    BlockReleased,
-    BlockShared,
-    KernelLaunched,
-    PrefixCacheReset,
-    PrefixHit,
-    PrefixMissed,
-    RequestAdded,
-    RequestFinished,
-    RequestPreempted,
-    RequestScheduled,
-    SequenceDropped,
-    SequenceFinished,
-    SequenceForked,
-    StepFinished,
-    StepStarted,
-    SwappedIn,
-    SwappedOut,
-    TokenAppended,
-)
-
-__all__ = [
-    "GUESSED",
-    "KINDS",
-    "AnyEvent",
-    "Batch",
-    "BlockAllocated",
-    "BlockCached",
-    "BlockCopied",
-    "BlockEvicted",
-    "BlockFilled",
-    "BlockFreed",
-    "BlockReleased",
-    "BlockShared",
-    "Emit",
-    "Event",
-    "EventBus",
-    "KernelLaunched",
-    "PrefixCacheReset",
-    "PrefixHit",
-    "PrefixMissed",
-    "RequestAdded",
-    "RequestFinished",
-    "RequestPreempted",
-    "RequestScheduled",
-    "SequenceDropped",
-    "SequenceFinished",
-    "SequenceForked",
-    "StepFinished",
-    "StepStarted",
-    "Subscriber",
-    "SwappedIn",
-    "SwappedOut",
-    "TokenAppended",
-    "discard",
-]
+from pagedviz.events.bus import Emit as Emit
+from pagedviz.events.bus import EventBus as EventBus
+from pagedviz.events.bus import Subscriber as Subscriber
+from pagedviz.events.bus import discard as discard
+from pagedviz.events.kinds import Event as Event
+from pagedviz.events.records import *  # noqa: F403 - every kind of event, whatever they are
