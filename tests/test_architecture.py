@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "session": {"chat", "engine", "errors", "events", "trace", "values"},
     "browser": {"events", "trace"},
     "widgets": {"browser", "errors", "events", "figures", "lazy", "trace", "values"},
-    "bench": {"attention", "engine", "errors", "memory", "trace", "values"},
+    "bench": {"attention", "engine", "errors", "events", "lab", "memory", "models", "trace"},
     "__init__": {
         "_version",
         "engine",

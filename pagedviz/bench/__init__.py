@@ -1,16 +1,6 @@
-"""Measurements of the engine against ``model.generate`` in the same run, and of what recording costs."""
+"""One module per benchmark: its function of the same name measures, and makes the rows that are printed.
 
-from pagedviz.bench.equality import Disagreement, EqualityRow, equality
-from pagedviz.bench.prompts import PROMPTS
-from pagedviz.bench.throughput import RecordingRow, ThroughputRow, recording, throughput
-
-__all__ = [
-    "PROMPTS",
-    "Disagreement",
-    "EqualityRow",
-    "RecordingRow",
-    "ThroughputRow",
-    "equality",
-    "recording",
-    "throughput",
-]
+The first paragraphs of that function's docstring are the help of ``pagedviz bench``, shown without loading torch.
+What is measured is compared with a peer or a limit in the same run. Experiments, which measure no time, are in
+``lab``; a benchmark of theirs makes rows of them.
+"""

@@ -6,14 +6,12 @@ A token may differ where the reference itself is undecided: where its two best l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
-import torch
-
-from pagedviz.bench.peer import generate
-from pagedviz.engine import Engine
+from pagedviz.bench.batches import prompt_tokens
+from pagedviz.bench.rows import Rows
 
 UNDECIDED = 1e-4
 
@@ -34,23 +32,12 @@ class Disagreement:
         return self.gap > UNDECIDED
 
 
-@dataclass(frozen=True)
-class EqualityRow:
-    """One configuration: how many tokens were compared, and where they differ."""
-
-    block_size: int
-    batched: bool
-    tokens: int
-    disagreements: tuple[Disagreement, ...]
-
-    @property
-    def equal(self) -> bool:
-        """True when no difference counts."""
-        return not any(found.counts for found in self.disagreements)
-
-
 def reference(model: Any, prompts: Sequence[Sequence[int]], max_tokens: int) -> list[list[int]]:
     """Greedy continuations by ``model.generate``, each prompt alone, end tokens ignored."""
+    import torch
+
+    from pagedviz.bench.peer import generate
+
     return [
         generate(model, torch.tensor([list(prompt)], device=model.device), None, max_tokens)[0].tolist()
         for prompt in prompts
@@ -72,6 +59,8 @@ def compare(
 
 
 def _gap(model: Any, tokens: Sequence[int]) -> float:
+    import torch
+
     with torch.inference_mode():
         logits = model(torch.tensor([list(tokens)], device=model.device), use_cache=False).logits[0, -1].float()
     best = logits.topk(2).values
@@ -79,34 +68,60 @@ def _gap(model: Any, tokens: Sequence[int]) -> float:
 
 
 def equality(
-    make_engine: Callable[[int], Engine],
-    prompts: Sequence[Sequence[int]],
-    max_tokens: int = 200,
-    block_sizes: Sequence[int] = (1, 16, 32),
+    model: str,
+    attention: str,
+    device: str,
+    max_tokens: int,
+    block_sizes: Sequence[int],
     on_progress: Callable[[str], None] = lambda _: None,
-) -> Iterator[EqualityRow]:
-    """Compare for every block size, all prompts in one batch and each alone.
+) -> Rows:
+    """Whether every greedy token is that of model.generate, in float32.
+
+    Ends with status 1 if one is not.
 
     Args:
-        make_engine: block size -> engine; all on the same model, in float32.
-        prompts: token ids.
+        model: as ``Engine.from_pretrained`` takes it; engines have pools as large as the prompts need.
+        attention: a backend.
+        device: where the model runs.
         max_tokens: generated per prompt.
-        block_sizes: to compare.
+        block_sizes: an engine each; all prompts in one batch, and each alone.
         on_progress: told what is being done.
     """
+    import torch
+
+    from pagedviz.engine import Engine, EngineConfig
+    from pagedviz.models import load
+    from pagedviz.models.devices import find_device
+
+    EngineConfig(attention=attention)  # a bad name is told before a model is loaded for it
+    where = find_device(device)
+    loaded, tokenizer = load(model, torch.float32)
+    loaded = loaded.to(where)
+    prompts = prompt_tokens(tokenizer)
+    slots = sum(len(prompt) + max_tokens for prompt in prompts) + 32 * len(prompts)
     on_progress("model.generate")
-    model = make_engine(block_sizes[0]).model
-    expected = reference(model, prompts, max_tokens)
+    expected = reference(loaded, prompts, max_tokens)
     options: dict[str, Any] = {"max_tokens": max_tokens, "temperature": 0.0, "ignore_eos": True}
-    for block_size in block_sizes:
-        engine = make_engine(block_size)
-        for batched in (True, False):
-            on_progress(f"block size {block_size}, {'batched' if batched else 'alone'}")
-            if batched:
-                outputs = engine.generate(list(prompts), **options)
-            else:
-                outputs = [engine.generate(list(prompt), **options)[0] for prompt in prompts]
+    rows, passed = [], True
+    for size in block_sizes:
+        engine = Engine(loaded, block_size=size, num_device_blocks=-(-slots // size), attention=attention)
+        for run in ("batched", "alone"):
+            on_progress(f"block size {size}, {run}")
+            batches = [prompts] if run == "batched" else [[prompt] for prompt in prompts]
+            outputs = [output for batch in batches for output in engine.generate(batch, **options)]
             engine.audit()
             got = [list(output.outputs[0].token_ids) for output in outputs]
-            compared, found = compare(model, prompts, expected, got)
-            yield EqualityRow(block_size, batched, compared, found)
+            compared, found = compare(loaded, prompts, expected, got)
+            counted = [difference for difference in found if difference.counts]
+            passed = passed and not counted
+            rows.append(
+                {
+                    "block_size": size,
+                    "run": run,
+                    "tokens_compared": compared,
+                    "equal": not counted,
+                    "undecided_by_reference": len(found) - len(counted),
+                    "differences": [asdict(difference) for difference in found],
+                }
+            )
+    return rows, passed

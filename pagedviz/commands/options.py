@@ -36,6 +36,7 @@ ENGINE_OPTIONS: dict[str, dict[str, Any]] = {
     "dtype": {"default": "auto", "help": "auto, float32, float16 or bfloat16"},
 }
 """Names as ``Engine.from_pretrained`` has them. Which values are valid is decided there."""
+LOADING = "loading the model (the first time it is converted, which takes half a minute)"
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -66,8 +67,7 @@ def make_engine(arguments: argparse.Namespace, **options: Any) -> Engine:
 @contextmanager
 def loading() -> Iterator[None]:
     """Say on a terminal that a model is being loaded."""
-    note = "loading the model (the first time it is converted, which takes half a minute)"
-    with working(note):
+    with working(LOADING):
         yield
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from inspect import signature
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -336,6 +337,26 @@ def test_bench_measures_both_sides_and_keeps_a_csv(what, size, folder, tmp_path,
     assert len(rows) == 1
     assert rows[0]["batch"] == 2
     assert path.read_text(encoding="utf-8").splitlines()[0].startswith("batch,new_tokens,")
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_a_benchmark_is_asked_for_what_its_measurement_takes(name):
+    benchmark = BENCHMARKS[name]
+    given = {*benchmark.options, *benchmark.shared}
+    given |= {"asked"} if benchmark.engine else set()
+    given |= set() if benchmark.note is None else {"on_progress"}
+    given |= {"load_trace"} if "trace" in benchmark.options else set()
+
+    assert given == set(signature(benchmark.measure).parameters)
+
+
+def test_bench_swap_measures_both_sides(folder, capsys):
+    assert main(["bench", "swap", "--model", folder, "--rounds", "1", "--json"]) == 0
+
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    kept = json.loads((Path(__file__).parent / "bench_rows.json").read_text(encoding="utf-8"))["swap"]
+    assert [list(row) for row in rows] == [list(row) for row in kept]
+    assert [row["block_size"] for row in rows] == [row["block_size"] for row in kept]
 
 
 def test_bench_trace_measures_a_run_without_a_model(capsys):

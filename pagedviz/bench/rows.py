@@ -1,26 +1,13 @@
-"""What a benchmark is for ``pagedviz bench``. Measures nothing."""
+"""What a benchmark gives: rows of plain values. Decides how many values of one thing become columns."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from statistics import median, quantiles
-from typing import Any, NamedTuple
+from typing import Any
 
 Rows = tuple[list[dict[str, Any]], bool]
 """What was measured, and whether it is as it must be."""
-
-
-class Benchmark(NamedTuple):
-    """A benchmark: its options, what measures it (its docstring is its help), and how long that takes.
-
-    ``heads`` are titles of columns whose names do not say their unit.
-    """
-
-    add_arguments: Callable[[argparse.ArgumentParser], None]
-    measure: Callable[[argparse.Namespace], Rows]
-    takes: str
-    heads: dict[str, str] | None = None
 
 
 def percentiles(values: Sequence[float]) -> tuple[float, float, float]:
@@ -36,3 +23,8 @@ def spread(name: str, values: Sequence[float], digits: int) -> dict[str, float]:
     return {
         f"{name}_p{p}": round(value, digits) for p, value in zip((20, 50, 80), percentiles(values), strict=True)
     }
+
+
+def median_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """The median over rounds of ours / theirs: machines drift, so values of the same round are compared."""
+    return median(a / b for a, b in zip(ours, theirs, strict=True))
