@@ -1,8 +1,8 @@
 """Who owns which block: block tables, sharing, copy-on-write, prefix hits. Emits what happens to table entries.
 
 It decides ownership only. Whether a step fits is asked with a ``DryRun``; who runs is decided in
-``engine/scheduler``; where a position lies in memory in ``engine/batch``; what moves between the tiers in
-``swapping``; tensors are copied by the caller.
+``engine/schedule``; where a position lies in memory in ``engine/batch``; what moves between the tiers in
+``swapping``; tensors are copied by the caller. What full blocks are called is kept in ``names``.
 
 A sequence has one block table per group of layers, all in one tier. All tables of a tier draw from one pool,
 as a process's mappings draw from one RAM.
@@ -10,10 +10,9 @@ as a process's mappings draw from one RAM.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
-from pagedviz.errors import AuditError, ConfigError
+from pagedviz.errors import ConfigError
 from pagedviz.events import (
     BlockAllocated,
     BlockCopied,
@@ -24,9 +23,10 @@ from pagedviz.events import (
     PrefixCacheReset,
     discard,
 )
-from pagedviz.memory.content import chained_hashes
+from pagedviz.memory.consistency import check_consistency
 from pagedviz.memory.dry_run import DryRun
 from pagedviz.memory.eviction import EvictionPolicy, Key, make_policy
+from pagedviz.memory.names import Names
 from pagedviz.memory.prefix import Prefix, PrefixFinder
 from pagedviz.memory.tier import Tier
 
@@ -69,8 +69,7 @@ class BlockManager:
         self.finder = PrefixFinder(self.device, self.host, block_size, num_groups)
         self._tables: dict[int, list[BlockTable]] = {}
         self._swapped: set[int] = set()
-        self._hashes: dict[int, list[str]] = {}
-        self._nameless: set[int] = set()
+        self.names = Names(block_size)
         self._undo: list[tuple[int, int, tuple[int, int] | None]] = []
 
     # -- questions -------------------------------------------------------------------------------------------
@@ -82,10 +81,6 @@ class BlockManager:
     def tier_of(self, sequence: int) -> Tier:
         """Where the blocks of the sequence are."""
         return self.host if sequence in self._swapped else self.device
-
-    def hashes(self, sequence: int) -> Sequence[str]:
-        """The names of the sequence's full blocks; none if it began before the cache was reset."""
-        return () if sequence in self._nameless else self._hashes.get(sequence, ())
 
     def sequences(self) -> list[int]:
         """The sequences that have blocks."""
@@ -176,7 +171,7 @@ class BlockManager:
                 assert block is not None, "what was found is still there"
                 self.device.count_hit((group, prefix.names[logical]))
                 self.share(sequence, group, logical, block)
-        self._hashes[sequence] = list(prefix.names[:blocks])
+        self.names.found(sequence, prefix.names[:blocks])
 
     def share(self, sequence: int, group: int, logical: int, block: int) -> None:
         """Put a device block that others own, or that is idle, into a table, at or before its end."""
@@ -194,9 +189,7 @@ class BlockManager:
         for group, table in enumerate(self._tables[parent]):
             for logical, block in enumerate(table[:blocks]):
                 self.share(child, group, logical, block)
-        self._hashes[child] = self._hashes.get(parent, [])[: num_tokens // self.block_size]
-        if parent in self._nameless:
-            self._nameless.add(child)
+        self.names.fork(parent, child, num_tokens // self.block_size)
 
     def fill(self, sequence: int, tokens: Sequence[int], computed: int, salt: str = "") -> list[Key]:
         """Name the blocks that became full: K and V of ``tokens[:computed]`` are in memory. Returns these names.
@@ -204,12 +197,11 @@ class BlockManager:
         Where another device block has the same content already, the sequence takes that one and gives its own up.
         """
         named: list[Key] = []
-        hashes = self._hashes.setdefault(sequence, [])
-        known = len(hashes)
+        known = self.names.count(sequence)
         if (known + 1) * self.block_size > computed:
             return named
-        hashes += chained_hashes(tokens, self.block_size, computed, hashes, salt)
-        emit, cache = self.emit, None if sequence in self._nameless else self.device.cache
+        hashes = self.names.extend(sequence, tokens, computed, salt)
+        emit, cache = self.emit, None if self.names.withheld(sequence) else self.device.cache
         for group, table in enumerate(self._tables[sequence]):
             for logical in range(known, len(hashes)):
                 block, content = table[logical], hashes[logical]
@@ -233,8 +225,7 @@ class BlockManager:
         for key in names:
             for tier in self.tiers.values():
                 tier.forget(key)
-        contents = {content for _, content in names}
-        self._nameless.update(sequence for sequence, own in self._hashes.items() if not contents.isdisjoint(own))
+        self.names.distrust({content for _, content in names})
 
     def name(self, block: int, group: int, logical: int, content: str) -> None:
         """Give an owned device block its name; the host tier does not keep the same content twice."""
@@ -266,9 +257,8 @@ class BlockManager:
     def forget(self, sequence: int) -> None:
         """The sequence has no blocks any more."""
         self._tables.pop(sequence, None)
-        self._hashes.pop(sequence, None)
         self._swapped.discard(sequence)
-        self._nameless.discard(sequence)
+        self.names.forget(sequence)
         self.finder.forget(sequence)
 
     def open(self, sequence: int) -> None:
@@ -278,10 +268,6 @@ class BlockManager:
     def extend(self, sequence: int, group: int, block: int) -> None:
         """Put a block at the end of a table."""
         self._tables[sequence][group].append(block)
-
-    def set_hashes(self, sequence: int, names: Sequence[str]) -> None:
-        """The names of the sequence's full blocks, as they were found."""
-        self._hashes[sequence] = list(names)
 
     def place(self, sequence: int, tables: list[BlockTable], *, swapped: bool) -> None:
         """Replace all tables of a sequence: they are in the other tier now. Tables without blocks are in none."""
@@ -302,7 +288,7 @@ class BlockManager:
 
         Sequences that have blocks keep them, and name none any more: whoever resets may have changed the weights.
         """
-        self._nameless.update(self._tables)
+        self.names.withhold(self._tables)
         cached = self.device.clear() + self.host.clear()
         self.emit(PrefixCacheReset(cached, reason))
         return cached
@@ -324,17 +310,4 @@ class BlockManager:
         Raises:
             AuditError: they contradict each other, or one block is in two groups, or one name in two tiers.
         """
-        owners: dict[str, Counter[int]] = {name: Counter() for name in self.tiers}
-        group_of: dict[tuple[str, int], int] = {}
-        for sequence, tables in self._tables.items():
-            tier = self.tier_of(sequence)
-            for group, table in enumerate(tables):
-                owners[tier.name].update(table)
-                for block in table:
-                    if group_of.setdefault((tier.name, block), group) != group:
-                        raise AuditError(f"block {block} of sequence {sequence} is in tables of two groups")
-        for name, tier in self.tiers.items():
-            tier.check(owners[name])
-        twice = self.device.names() & self.host.names()
-        if twice:
-            raise AuditError(f"content is in both tiers: {sorted(twice)}")
+        check_consistency(self)

@@ -104,7 +104,7 @@ class DryRun:
         manager = self._manager
         seen: set[int] = set()
         for sequence in sequences:
-            hashes = manager.hashes(sequence)
+            hashes = manager.names.of(sequence)
             for logical, blocks in enumerate(zip(*manager.tables(sequence), strict=True)):
                 for group, block in enumerate(blocks):
                     if block not in seen:

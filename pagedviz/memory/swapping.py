@@ -167,7 +167,7 @@ class Swapper:
         shared: dict[int, int] = {}
         copied: dict[int, None] = {}
         for sequence in sequences:
-            hashes = self._manager.hashes(sequence)
+            hashes = self._manager.names.of(sequence)
             for group, table in enumerate(self._manager.tables(sequence)):
                 for logical, block in enumerate(table):
                     content = hashes[logical] if logical < len(hashes) else None
@@ -183,7 +183,7 @@ class Swapper:
     ) -> None:
         """Take a sequence's host blocks away; the names of its full blocks come up with their content."""
         manager, host, device = self._manager, self._manager.host, self._manager.device
-        hashes = manager.hashes(sequence)
+        hashes = manager.names.of(sequence)
         for group, table in enumerate(tables):
             for logical in range(len(table) - 1, -1, -1):
                 block, target = table[logical], target_of[table[logical]]
@@ -252,4 +252,4 @@ class Swapper:
                 target = up[group, content][1]
                 manager.emit(BlockFilled("device", group, target, sequence, logical, content))
                 manager.name(target, group, logical, content)
-        manager.set_hashes(sequence, prefix.names[: prefix.found])
+        manager.names.found(sequence, prefix.names[: prefix.found])

@@ -106,7 +106,7 @@ def kept(engine):
     return {
         "requests": len(core.requests) + len(core.touched) + len(engine._undelivered),
         "queues": len(core.scheduler.waiting) + len(core.scheduler.running),
-        "tables": len(manager._tables) + len(manager._hashes) + len(manager._swapped) + len(manager.finder._names),
+        "tables": len(manager._tables) + len(manager.names) + len(manager._swapped) + len(manager.finder._names),
         "events": len(core._pending) + len(state.requests) + len(state.sequences),
         "pins": sum(len(tier._pinned) for tier in manager.tiers.values()),
     }

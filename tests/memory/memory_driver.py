@@ -108,7 +108,7 @@ class Driver(Model):
                     self.swapper.pin(prefix.names[: prefix.found])
                 else:
                     for sequence in request.sequences:
-                        self.swapper.pin(self.manager.hashes(sequence.id))
+                        self.swapper.pin(self.manager.names.of(sequence.id))
             for request, prefix in admitted:
                 if prefix is not None:
                     request.status = "running"
@@ -157,7 +157,7 @@ class Driver(Model):
         for request, sequence, _ in writes:
             self.manager.fill(sequence.id, sequence.tokens, sequence.computed, request.salt)
             hashes = chained_hashes(sequence.tokens, self.size, sequence.computed, (), request.salt)
-            assert list(self.manager.hashes(sequence.id)) == ([] if sequence.nameless else hashes)
+            assert list(self.manager.names.of(sequence.id)) == ([] if sequence.nameless else hashes)
             for logical, name in enumerate(hashes):
                 meant = request.salt, tuple(sequence.tokens[: (logical + 1) * self.size])
                 assert self.meaning.setdefault(name, meant) == meant

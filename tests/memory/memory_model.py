@@ -98,7 +98,7 @@ class Model(RuleBasedStateMachine):
                 (group, name)
                 for id_ in self.ids_of(request)
                 for group in range(self.groups)
-                for name in self.manager.hashes(id_)
+                for name in self.manager.names.of(id_)
             }
         else:
             leader = request.sequences[0]
@@ -203,7 +203,6 @@ class Model(RuleBasedStateMachine):
             assert not tier._pinned
         manager = self.manager
         assert not manager.sequences()
-        assert not manager._hashes
+        assert not len(manager.names)
         assert not manager._swapped
-        assert not manager._nameless
         assert not manager.finder._names

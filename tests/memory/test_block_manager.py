@@ -21,7 +21,7 @@ def everything(manager):
         {s: [list(table) for table in manager.tables(s)] for s in manager.sequences()},
         list(manager.device.pool._free),
         list(manager.device.pool._refcounts),
-        {s: list(hashes) for s, hashes in manager._hashes.items()},
+        {s: list(hashes) for s, hashes in manager.names._hashes.items()},
     )
 
 
@@ -277,9 +277,9 @@ def test_tokens_in_memory_are_counted_once_where_they_are_shared():
 
 def test_a_fork_takes_the_names_of_the_full_blocks_that_it_shares():
     manager = filled([1, 2, 3, 4])
-    first, _ = manager.hashes(0)
+    first, _ = manager.names.of(0)
     manager.fork(0, 1, 3)
-    assert list(manager.hashes(1)) == [first]
+    assert list(manager.names.of(1)) == [first]
 
 
 def test_what_was_computed_before_a_reset_is_given_no_name_afterwards_nor_are_its_forks():
@@ -289,7 +289,7 @@ def test_what_was_computed_before_a_reset_is_given_no_name_afterwards_nor_are_it
     for sequence in (0, 1):
         manager.write(sequence, 2, 2, "decode")
         manager.fill(sequence, [1, 2, 3, 4], 4)
-        assert manager.hashes(sequence) == ()
+        assert manager.names.of(sequence) == ()
         manager.release(sequence)
     assert manager.device.num_idle == 0
 

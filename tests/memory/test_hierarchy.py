@@ -159,7 +159,7 @@ class Memory(Driver):
             {s: [list(table) for table in manager.tables(s)] for s in manager.sequences()},
             list(pool._free),
             list(pool._refcounts),
-            {s: list(hashes) for s, hashes in manager._hashes.items()},
+            {s: list(hashes) for s, hashes in manager.names._hashes.items()},
             manager.device.names(),
             manager.host.names(),
             list(manager.host.pool._free),
@@ -272,7 +272,7 @@ def test_a_content_keeps_its_age_from_tier_to_tier():
         manager.begin()
         manager.write(sequence, 4 * prefix.found, 5 - 4 * prefix.found, "prefill")
         manager.fill(sequence, tokens, 5)
-        name = manager.hashes(sequence)[0]
+        name = manager.names.of(sequence)[0]
         manager.release(sequence)
         return name
 

@@ -19,7 +19,7 @@ def cache(manager, tokens, step=1, sequence=0):
     manager.begin()
     manager.write(sequence, 0, len(tokens), "prefill")
     manager.fill(sequence, tokens, len(tokens))
-    names = list(manager.hashes(sequence))
+    names = list(manager.names.of(sequence))
     manager.release(sequence)
     return names
 

@@ -41,7 +41,7 @@ class Memory:
     def cache(self, sequence, tokens, step):
         """Compute them, and let go of them; the names of their blocks."""
         self.write(sequence, tokens, step)
-        names = list(self.manager.hashes(sequence))
+        names = list(self.manager.names.of(sequence))
         self.manager.release(sequence)
         return names
 
@@ -154,7 +154,7 @@ def test_a_failed_copy_evicts_nothing_of_the_device():
 def test_a_swap_out_takes_names_along_but_for_what_others_have():
     memory = Memory(device=8, host=8)
     memory.write(0, [1, 2, 3, 4, 5], step=1)
-    shared, own = memory.manager.hashes(0)
+    shared, own = memory.manager.names.of(0)
     memory.manager.fork(0, 1, 2)
     memory.entry(memory.device, own).hits = 4
     serial = memory.entry(memory.device, own).serial
@@ -201,7 +201,7 @@ def test_a_swap_in_shares_what_the_device_has_and_copies_the_rest():
     assert memory.copies == [("in", [(1, table[1]), (2, table[2])])]
     assert memory.told(SwappedIn) == [SwappedIn("r", ((1, table[1]), (2, table[2])), 200, 14)]
     assert [event.reason for event in memory.told(BlockAllocated)] == ["swap_in"] * 2
-    assert memory.entry(memory.device, memory.manager.hashes(0)[1]).block == table[1], "its name came up"
+    assert memory.entry(memory.device, memory.manager.names.of(0)[1]).block == table[1], "its name came up"
     memory.manager.check()
 
 
@@ -238,7 +238,7 @@ def test_a_hit_brings_up_what_is_below_and_counts_in_both_tiers():
     assert [entry.depth for entry in entries] == [0, 2, 4]
     assert [len(pairs) for _, pairs in memory.copies] == [2], "in one copy"
     assert [event.reason for event in memory.told(BlockAllocated)] == ["prefix_hit"] * 2
-    assert list(memory.manager.hashes(7)) == names
+    assert list(memory.manager.names.of(7)) == names
     assert memory.host.num_available == 4
     memory.manager.check()
 

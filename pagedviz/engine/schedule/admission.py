@@ -93,7 +93,7 @@ class Admitter:
             self._swapper.pin(admission.prefix.names[: admission.prefix.found])
         else:
             for id_ in _ids(admission.request):
-                self._swapper.pin(self._manager.hashes(id_))
+                self._swapper.pin(self._manager.names.of(id_))
 
     def _begin(self, request: Request, prefix: Prefix) -> None:
         """The request runs from here on, with what is on the device."""
