@@ -238,6 +238,7 @@ EDITS: dict[str, tuple[str, int, tuple[Any, ...], Any]] = {
     "a sequence that is added twice": ("golden", 3, ("events", 1, 2), [0]),
     "fewer texts than tokens in an event": ("golden", 3, ("events", 0, 4), ["a"]),
     "a block that is handed out twice": ("golden", 4, ("events", 4, 3), 2),
+    "an entry that no sequence is long enough for": ("golden", 4, ("events", 3, 5), 2**53 - 1),
     "a block outside its pool": ("golden", 4, ("events", 4, 3), 8),
     "more is computed than there is": ("golden", 4, ("events", 0, 1, 0, 2), 7),
     "a sequence that is not there": ("golden", 4, ("events", 0, 1, 0, 0), 9),
