@@ -1,4 +1,6 @@
-"""What a caller's number is: made plain at the call, or refused there. Knows no option and no array library.
+"""What a caller's number is: made plain at the call, or refused there; and which texts can be written down.
+
+Knows no option and no array library.
 
 A whole number is whatever Python counts with (``__index__``) but a bool: an int, numpy's and torch's scalars,
 arrays of no dimension. What comes out is a plain ``int``, ``float`` or ``tuple``, so nothing further in meets
@@ -148,6 +150,11 @@ def flag(name: str, value: Any, *, error: type[PagedvizError] = ConfigError) -> 
     if not isinstance(made, bool):
         raise error(f"{name}={value!r}: must be True or False")
     return made
+
+
+def sayable(text: str) -> str:
+    """Half of a surrogate pair, which no file and no page can hold, becomes its number."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _float(value: Any) -> float:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pagedviz.values import sayable
+
 _OPEN = "\ufffd"
 """What ``decode`` puts in place of bytes that are no character, or not yet."""
 
@@ -82,7 +84,8 @@ def pieces(tokenizer: Any, tokens: Sequence[int]) -> tuple[str, ...]:
     """One piece of text per token, special tokens included; for showing a prompt token by token."""
     if tokenizer is None:
         return ()
-    return tuple(tokenizer.batch_decode([[token] for token in tokens], clean_up_tokenization_spaces=False))
+    found = tokenizer.batch_decode([[token] for token in tokens], clean_up_tokenization_spaces=False)
+    return tuple(map(sayable, found))
 
 
 def _decode(tokenizer: Any, tokens: Sequence[int]) -> str:

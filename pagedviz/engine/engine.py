@@ -34,7 +34,7 @@ from pagedviz.memory import EvictionPolicy
 from pagedviz.models import PagedModel, load
 from pagedviz.models.devices import find_device, find_dtype
 from pagedviz.trace.state import State
-from pagedviz.values import whole
+from pagedviz.values import sayable, whole
 
 
 class Engine:
@@ -278,8 +278,8 @@ class Engine:
     ) -> tuple[Request, tuple[str, ...]]:
         if request_id is None:
             request_id = self._free_id()
-        elif not isinstance(request_id, str):
-            raise RequestError(f"request_id={request_id!r}: must be a string")
+        elif not isinstance(request_id, str) or request_id != sayable(request_id):
+            raise RequestError(f"request_id={request_id!r}: must be a string that UTF-8 can write")
         elif request_id in self._names:
             raise RequestError(f"request_id={request_id!r} is taken: an id names one request in a trace")
         request_id = str(request_id)  # numpy's texts are texts, which no trace takes

@@ -13,13 +13,14 @@ from pagedviz.engine.request import RequestStatus
 from pagedviz.events.codec import EngineInfo
 from pagedviz.memory.tier import Tier
 from pagedviz.trace.state import State
+from pagedviz.values import sayable
 
 
 def engine_info(model: Any, core: EngineCore, config: EngineConfig) -> EngineInfo:
     """What a trace's header says."""
     spec, cache, device = core.runner.model.spec, core.runner.cache, core.runner.device
     return EngineInfo(
-        model=Path(getattr(model, "name_or_path", "")).name or type(model).__name__,
+        model=sayable(Path(getattr(model, "name_or_path", "")).name) or type(model).__name__,
         block_size=config.block_size,
         num_device_blocks=config.num_device_blocks,
         num_host_blocks=config.num_host_blocks,

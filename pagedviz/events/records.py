@@ -104,7 +104,7 @@ class RequestFinished(Event, frozen=True):
     about: ClassVar[About] = About("request", "What ended", rank=1, counter="finished")
     request: str
     reason: str
-    """``stop``, ``length``, ``abort``, as in vLLM; of the sequence that ended last."""
+    """``stop``, ``length``, ``abort``, as in vLLM, or ``error``; of the sequence that ended last."""
 
 
 class SequenceForked(Event, frozen=True):

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pagedviz.errors import ConfigError, PolicyError
+from pagedviz.values import sayable
 
 
 def check_choice(option: str, choice: Any, known: Mapping[str, Any], methods: Mapping[str, Iterable[str]]) -> None:
@@ -49,7 +50,7 @@ def _check_call(option: str, choice: Any, method: str, arguments: tuple[str, ...
 
 def name_of(plugin: Any) -> str:
     """How a plug-in is called; one of the user's own may have no name but its class's."""
-    return _sayable(str(getattr(plugin, "name", type(plugin).__name__)))
+    return sayable(str(getattr(plugin, "name", type(plugin).__name__)))
 
 
 def explanation(what: str, plugin: Any, answer: Any) -> str:
@@ -60,9 +61,4 @@ def explanation(what: str, plugin: Any, answer: Any) -> str:
     """
     if not isinstance(answer, str):
         raise PolicyError(f"{what} {name_of(plugin)!r} explained its choice with {answer!r}: must be a text")
-    return _sayable(answer)
-
-
-def _sayable(text: str) -> str:
-    """Half of a surrogate pair, which no file and no page can hold, becomes its number."""
-    return text.encode(errors="backslashreplace").decode()
+    return sayable(answer)

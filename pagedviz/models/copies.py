@@ -44,7 +44,9 @@ def is_whole(copy: Path) -> bool:
 def copies() -> dict[Path, int]:
     """The copies that there are, and how many bytes each takes."""
     folder = cache_folder()
-    found = sorted(path for path in folder.iterdir() if is_whole(path)) if folder.is_dir() else []
+    # Names that begin with a dot are of what another process is just writing.
+    there = folder.glob("[!.]*") if folder.is_dir() else ()
+    found = sorted(filter(is_whole, there))
     return {copy: sum(file.stat().st_size for file in copy.rglob("*") if file.is_file()) for copy in found}
 
 

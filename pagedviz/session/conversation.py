@@ -11,7 +11,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from pagedviz.chat import Template, token_ids
-from pagedviz.errors import RequestError, SessionError
+from pagedviz.errors import ConfigError, RequestError, SessionError
 from pagedviz.events import PrefixHit, RequestAdded
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ class Conversation:
         sampling: the fields of ``SamplingParams``; ``max_tokens`` is 256 if neither says otherwise.
 
     Raises:
+        ConfigError: ``session`` is no session.
         RequestError: more than one answer is asked for (``n``), or both ``params`` and keywords are given.
     """
 
@@ -109,6 +110,10 @@ class Conversation:
         chat_template: str | None = None,
         **sampling: Any,
     ) -> None:
+        if not hasattr(session, "has_ended"):
+            raise ConfigError(
+                f"Conversation(session={type(session).__name__}): must be a session, such as pv.Session(engine)"
+            )
         self._session = session
         self._params = params
         self._sampling = sampling

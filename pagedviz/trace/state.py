@@ -201,7 +201,7 @@ class State(msgspec.Struct):
         return MemoryUse(used, cached, len(held) * size - used, self.num_free(tier) * size)
 
     def waste(self, tier: str = "device") -> WasteSplit:
-        """The paper's split of the tier, by the rule of ``trace/waste``; cached slots count as free.
+        """The paper's split of the tier, by the rule of ``trace/analysis/waste``; cached slots count as free.
 
         A sequence is taken to generate ``max_tokens`` tokens, as nobody knows better while it runs.
         """

@@ -142,7 +142,8 @@ class Trace:
     def to_perfetto(self, path: str | os.PathLike[str]) -> None:
         """Write the run as Chrome trace events (JSON), which https://ui.perfetto.dev opens.
 
-        Whole or not at all, gzipped if the name ends in ``.gz``. ``trace/perfetto`` tells what is drawn where.
+        Whole or not at all, gzipped if the name ends in ``.gz``. ``trace/export/perfetto`` tells what is drawn
+        where.
 
         Raises:
             TraceFileError: the file cannot be written.

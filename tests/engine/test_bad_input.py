@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import pagedviz as pv
+from pagedviz.events import TokenAppended
 
 NAN = float("nan")
 BAD_REQUESTS = {
@@ -106,6 +107,32 @@ def test_a_request_id_names_one_request_for_ever(byte_engine, run_audited):
     assert engine.add_request("a", max_tokens=2) != "r0"
     with pytest.raises(pv.RequestError, match="must be a string"):
         engine.add_request("b", request_id=5)
+
+
+def test_a_request_id_can_be_written_down(byte_engine, run_audited):
+    """Half of a surrogate pair can be in no trace: whoever records would fail, and all other requests with it."""
+    engine = byte_engine()
+    with pv.record(engine) as recording:
+        with pytest.raises(pv.RequestError, match=r"request_id='\\ud800': must be a string"):
+            engine.add_request("b", request_id="\ud800")
+        (output,) = run_audited(engine, [engine.add_request("b", request_id="\U0001f600", max_tokens=2)])
+    assert output.finished
+    assert pv.Trace.from_bytes(recording.trace.to_bytes()).events == recording.trace.events
+
+
+def test_what_a_tokenizer_and_a_folder_are_called_can_be_written_down(byte_engine, monkeypatch):
+    engine = byte_engine()
+    # How Python has the name of a folder that is not UTF-8.
+    monkeypatch.setattr(engine.model, "name_or_path", "/models/caf\udce9")
+    monkeypatch.setattr(engine.tokenizer, "decode", lambda tokens, **_: "\udce9" * len(tokens), raising=False)
+    monkeypatch.setattr(engine.tokenizer, "batch_decode", lambda many, **_: ["\udce9" for _ in many], raising=False)
+    with pv.record(engine) as recording:
+        output = engine.generate([[3, 4]], max_tokens=2, ignore_eos=True)[0]
+    assert output.outputs[0].text == "\udce9\udce9"
+    trace = pv.Trace.from_bytes(recording.trace.to_bytes())
+    assert trace.info.model == "caf\\udce9"
+    assert trace.events[0].texts == ("\\udce9",) * 2
+    assert [event.text for event in trace.events if isinstance(event, TokenAppended)] == ["\\udce9"] * 2
 
 
 def test_a_text_needs_a_tokenizer(tiny):

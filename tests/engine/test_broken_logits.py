@@ -106,11 +106,11 @@ def test_no_block_that_it_wrote_is_found_afterwards(byte_engine, options):
     output = engine.generate(prompt, max_tokens=8, temperature=0.0)[0].outputs[0]
     assert (output.finish_reason, len(output.token_ids)) == ("error", 2)
     engine.audit()
-    written = set(range(len(sound) // 4, len(prompt)))
     names = engine._core.manager.finder.find(99, [*prompt, 1, 1, 1, 1])
     assert names.found == len(sound) // 4, "what somebody else wrote stays"
-    assert not [e for e in events if isinstance(e, BlockCached) and e.hash in names.names[names.found :]]
-    assert written
+    unfound = names.names[names.found :]
+    assert len(unfound) > 3
+    assert not [e for e in events if isinstance(e, BlockCached) and e.hash in unfound]
 
 
 def test_a_sharer_of_its_blocks_goes_on_and_names_none(byte_engine, run_audited):

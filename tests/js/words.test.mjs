@@ -31,6 +31,12 @@ test("every kind of event has a sentence without holes", () => {
   for (const kind of ["BlockCopied", "SequenceForked", "BlockShared", "RequestPreempted"]) assert.ok(kinds.has(kind), kind);
 });
 
+test("reasons are told in words, and a reason that is called as what every object has is a reason like others", () => {
+  const finished = (reason) => describe({ kind: "RequestFinished", request: "r0", reason }, { step: 3, block_size: 16 });
+  for (const reason of ["stop", "length", "abort", "error"]) assert.notEqual(finished(reason), `Request r0 finished: ${reason}.`);
+  for (const reason of ["constructor", "toString", "__proto__"]) assert.equal(finished(reason), `Request r0 finished: ${reason}.`);
+});
+
 test("a copy says who shares the block and who is about to write where", () => {
   const event = { kind: "BlockCopied", tier: "device", group: 0, source: 17, target: 42, sequence: 2, logical: 2 };
   assert.equal(

@@ -1,6 +1,7 @@
 """A .gguf file is converted once: its copy is found by what is in the file, and made by one process."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -91,6 +92,13 @@ def test_an_unfinished_copy_is_made_anew(tmp_path, cache, conversions):
     copy.with_name(f".{copy.name}.unfinished").mkdir()
     assert ours(file) == expected
     assert len(conversions) == 2
+    assert list(copies.copies()) == [copy]
+
+
+def test_a_copy_that_is_being_written_is_none(tmp_path, cache):
+    ours(write_gguf(tmp_path / "one.gguf"))
+    (copy,) = copies.copies()
+    shutil.copytree(copy, copy.with_name(f".{copy.name}.unfinished"))
     assert list(copies.copies()) == [copy]
 
 

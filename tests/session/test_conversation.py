@@ -54,6 +54,11 @@ def whole_blocks(count):
     return count // SIZE * SIZE
 
 
+def test_who_talks_is_a_session(talking):
+    with pytest.raises(pv.ConfigError, match=r"Conversation\(session=Engine\): .*pv.Session\(engine\)"):
+        Conversation(talking([]).engine)
+
+
 def test_each_prompt_is_the_turns_before_and_all_of_them_are_found(talking):
     text = ids(talking([]), "Because of the dust.")
     session = talking([[*text, END], [*text, END], [*text, END]])

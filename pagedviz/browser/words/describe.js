@@ -63,7 +63,7 @@ export const tierName = (tier) => labels.tiers[tier] ?? tier;
 /** What the engine itself says of blocks; the rest of a reason may be somebody else's words. */
 const OWN_REASONS = /needs (?:blocks: \d+|\d+ blocks?), and \d|has \d+ blocks, and of \d+ host blocks|drawn by lot: block \d+,|^shorter than a block$|^evicted at step (?=\d)/g;
 
-export const reasonText = (reason) => (THEME.reasons[reason] ? say(THEME.reasons[reason]) : reason.replace(/\.$/, "").replace(OWN_REASONS, (words) => say(words)));
+export const reasonText = (reason) => (Object.hasOwn(THEME.reasons, reason) ? say(THEME.reasons[reason]) : reason.replace(/\.$/, "").replace(OWN_REASONS, (words) => say(words)));
 
 const swapFields = (from, to) => (e) => ({
   blocks: plural(e.pairs.length, "block"), who: e.request ? say`of request ${e.request}` : say("about to be evicted"),

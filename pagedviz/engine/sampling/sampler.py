@@ -24,6 +24,7 @@ from pagedviz.engine.sampling.draw import distribution, draw, uniform
 from pagedviz.engine.sampling.faults import RequestFault, blaming, what_is_wrong
 from pagedviz.engine.sampling.logprobs import LogprobTable
 from pagedviz.engine.schedule.plan import Scheduled
+from pagedviz.values import sayable
 
 OF_ONE_TOKEN = (LookupError, ValueError, TypeError, ArithmeticError)
 """What tokenizers raise for a token that they do not know. Other errors of theirs are not of one request alone."""
@@ -192,7 +193,7 @@ class Sampler:
             return sequence.text, ""
         with blaming(request, len(sequence.tokens), OF_ONE_TOKEN):
             text = advance(self._tokenizer, sequence.text, [*sequence.tokens, token])
-        return text, text.text[len(sequence.text.text) :]
+        return text, sayable(text.text[len(sequence.text.text) :])
 
     def _ends(self, request: Request, sequence: Sequence, token: int) -> tuple[str | None, str | int | None]:
         """Whether the token itself, or the number of tokens, ends the sequence."""

@@ -25,8 +25,8 @@ def reuse_distances(trace: Trace) -> go.Figure:
     since the same content was used last. An LRU cache of c blocks hits a use if and only if its distance is below
     c (Mattson, Gecsei, Slutz, Traiger: Evaluation techniques for storage hierarchies, IBM Systems Journal 9(2),
     1970), so the cumulative share of the uses is the hit rate over c. First uses have no distance and are misses
-    at any size. ``trace/reuse`` tells what counts as a use. Hits in the run itself can be fewer (its pool is
-    shared with running sequences, and a block counts only after all blocks before it) or more (another policy).
+    at any size. ``trace/analysis/reuse`` tells what counts as a use. Hits in the run itself can be fewer (its pool
+    is shared with running sequences, and a block counts only after all blocks before it) or more (another policy).
 
     Args:
         trace: the run; also one that begins in the middle (what was used before is unknown), or has no steps.
