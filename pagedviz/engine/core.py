@@ -1,6 +1,6 @@
 """The step: plan, make room, take blocks, run the model, draw tokens, commit. All of it happens, or none.
 
-Whatever can fail or be interrupted runs before ``_commit``, and only takes blocks, which ``rollback`` gives
+Whatever can fail or be interrupted runs before ``commit``, and only takes blocks, which ``rollback`` gives
 back. What makes room for it (``admission``: preemption, eviction, swaps, hits) stands even when the step fails:
 by then memory may have been written over. Events wait in ``_pending`` until it is known whether they happened,
 and how long the copies between the tiers took: these run beside the step's kernels, and end with the step.
@@ -16,13 +16,13 @@ from msgspec.structs import replace
 
 from pagedviz.engine.asked import asked
 from pagedviz.engine.batch import build_batch
+from pagedviz.engine.commit import Commit
 from pagedviz.engine.config import EngineConfig
 from pagedviz.engine.counters import Counters
 from pagedviz.engine.interrupts import Interrupts
 from pagedviz.engine.request import Request
 from pagedviz.engine.runner import Runner
-from pagedviz.engine.sampling.beam_request import BeamCommit
-from pagedviz.engine.sampling.sampler import Draw, Sampled, Sampler
+from pagedviz.engine.sampling.sampler import Sampled, Sampler
 from pagedviz.engine.schedule.admission import Admitter
 from pagedviz.engine.schedule.costs import CostModel
 from pagedviz.engine.schedule.plan import Scheduled, StepPlan, order
@@ -31,14 +31,10 @@ from pagedviz.events import (
     AnyEvent,
     EventBus,
     RequestAdded,
-    RequestFinished,
-    SequenceFinished,
-    SequenceForked,
     StepFinished,
     StepStarted,
     SwappedIn,
     SwappedOut,
-    TokenAppended,
 )
 from pagedviz.memory import BlockManager, EvictionPolicy, Swapper
 from pagedviz.memory.moving import Moving
@@ -73,13 +69,12 @@ class EngineCore:
         self.scheduler = Scheduler(config, self.manager, self.costs, runner.cache.bytes_per_block)
         swapper = Swapper(self.manager, runner.move, config.placement, self._emit_copy)
         self._admitter = Admitter(self.manager, swapper, self.scheduler, self.counters, self._emit)
-        self.requests: dict[str, Request] = {}
-        self.touched: dict[str, Request] = {}
-        """Requests that got a token, until somebody takes them out: an exception on the way loses none."""
+        self._commit = Commit(self.manager, self.scheduler, self.counters, self._emit, self.new_sequences)
+        self.requests = self._commit.requests
+        self.touched = self._commit.touched
         self.steps = 0
         self._next_number = 0
         self.next_sequence = 0
-        self._commit_beams = BeamCommit(self.manager, self._emit, self.new_sequences)
 
     def new_sequences(self, count: int = 1) -> int:
         """Ids for so many new sequences; returns the first."""
@@ -122,7 +117,7 @@ class EngineCore:
         """End requests now; their blocks are free afterwards."""
         with self._interrupts.held():
             for request in requests:
-                self._end(request, "abort")
+                self._commit.end(request, "abort")
             self._publish()
 
     def reset_cache(self, reason: str) -> int:
@@ -174,7 +169,7 @@ class EngineCore:
                     self._admitter.prepare(plan)
                 finally:
                     for admission in plan.admitted:
-                        self._fork(admission.request)  # when all of its prompt was found
+                        self._commit.fork(admission.request)  # when all of its prompt was found
                 items, sampled = self._attempt(plan)
             except BaseException:
                 try:
@@ -185,7 +180,8 @@ class EngineCore:
                 raise
             self.steps += 1
             self._pending.insert(0, _started(items))
-            self._commit(items, sampled, began)
+            self._tell_finished(items, began)
+            self._commit.apply(items, sampled)
             self._publish()
 
     def _attempt(self, plan: StepPlan) -> Found:
@@ -218,96 +214,13 @@ class EngineCore:
             self._emit(launch)
         return items, sampled
 
-    def _commit(self, items: list[Scheduled], sampled: Sampled, began: int) -> None:
-        """Apply what the step found; nothing here calls out."""
+    def _tell_finished(self, items: list[Scheduled], began: int) -> None:
         decode = sum(item.decodes for item in items)
         prefill = sum(item.count for item in items) - decode
         duration = (time.perf_counter_ns() - began) // 1000
-        self.counters.generation_tokens += len(sampled.draws)
         if not decode:
             self.costs.saw_prefill(prefill, duration)
         self._emit(StepFinished(duration, prefill, decode))
-        for item in items:
-            sequence, request = item.sequence, item.request
-            self.counters.recomputed_tokens += max(0, min(item.start + item.count, sequence.reached) - item.start)
-            sequence.computed += item.count
-            if request not in sampled.faults:
-                named = self.manager.fill(
-                    sequence.id, sequence.tokens, sequence.computed, request.params.cache_salt
-                )
-                request.named.update(named)
-        self._note_requests(sampled)
-        for request in dict.fromkeys(item.request for item in items if item.request not in sampled.faults):
-            self._fork(request)
-        for draw in sampled.draws:
-            self._append(draw)
-            self.touched[draw.request.id] = draw.request
-        for draw in sampled.draws:
-            if draw.finish_reason is not None:
-                self._end_sequence(draw.request, draw.sequence.id, draw.finish_reason)
-        for search in sampled.beams:
-            self.counters.generation_tokens += len(search.texts) + len(search.ended)
-            self._commit_beams(search)
-            self.touched[search.request.id] = search.request
-            self._finish(search.request, search.request.sequences[0].finish_reason or "")
-
-    def _fork(self, request: Request) -> None:
-        """Once the prompt is in memory, the other samples share its blocks."""
-        leader = request.leader()
-        if request.forked or leader.computed < leader.num_prompt:
-            return
-        others = [sequence for sequence in request.unfinished() if sequence is not leader]
-        # When the leader is ahead, as after a preemption, a partly filled block holds what is not the prompt's.
-        size = self.manager.block_size
-        shared = leader.num_prompt if leader.computed == leader.num_prompt else leader.num_prompt // size * size
-        for sequence in others:
-            sequence.computed = shared
-            self._emit(SequenceForked(request.id, leader.id, sequence.id, shared))
-            self.manager.fork(leader.id, sequence.id, shared)
-        request.forked = True
-        if not leader.num_generated:  # not when the prompt is computed again after a preemption
-            self.counters.prompt_tokens += leader.num_prompt
-
-    def _append(self, draw: Draw) -> None:
-        sequence = draw.sequence
-        self._emit(TokenAppended(sequence.id, len(sequence.tokens), draw.token, draw.piece))
-        sequence.tokens.append(draw.token)
-        sequence.text = draw.text
-        sequence.finish_reason, sequence.stop_reason = draw.finish_reason, draw.stop_reason
-        sequence.cumulative_logprob += draw.logprob
-        if draw.logprobs is not None:
-            sequence.logprobs.append(draw.logprobs)
-
-    def _note_requests(self, sampled: Sampled) -> None:
-        """What was found of a request as a whole."""
-        for request, logprobs in sampled.prompt_logprobs.items():
-            request.prompt_logprobs += logprobs
-        for request, error in sampled.faults.items():
-            self._fail(request, error)
-
-    def _fail(self, request: Request, error: str) -> None:
-        """A request cannot go on: it ends, and nobody is to find what it wrote."""
-        request.error = error
-        self.manager.distrust(request.named)
-        self._end(request, "error")
-        self.touched[request.id] = request
-
-    def _end(self, request: Request, reason: str) -> None:
-        for sequence in request.unfinished():
-            sequence.finish_reason = reason
-            self._end_sequence(request, sequence.id, reason)
-
-    def _end_sequence(self, request: Request, sequence: int, reason: str) -> None:
-        self._emit(SequenceFinished(request.id, sequence, reason))
-        self.manager.release(sequence)
-        self._finish(request, reason)
-
-    def _finish(self, request: Request, reason: str) -> None:
-        """A request without unfinished sequences is over."""
-        if not request.unfinished() and request.id in self.requests:
-            self.scheduler.remove(request)
-            del self.requests[request.id]
-            self._emit(RequestFinished(request.id, reason))
 
 
 def _started(items: list[Scheduled]) -> StepStarted:
