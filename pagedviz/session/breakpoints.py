@@ -13,12 +13,10 @@ from typing import Any
 
 from pagedviz.errors import ConfigError
 from pagedviz.events import KINDS, AnyEvent, Batch, Event
-from pagedviz.values import is_whole, whole
+from pagedviz.session.touches import check_block, check_kind, touches_block, touches_sequence
+from pagedviz.values import whole
 
 Predicate = Callable[[AnyEvent], Any]
-
-_BLOCK_FIELDS = ("block", "source", "target")
-_SEQUENCE_FIELDS = ("sequence", "parent", "child")
 
 
 class Breakpoint:
@@ -153,7 +151,7 @@ class Breakpoints:
         place = None if block is None else check_block(block, tier, self._sizes)
         if sequence is not None:
             sequence = whole("sequence", sequence, 0)
-        _check_fields(record, place, sequence)
+        check_kind(record, place, sequence)
         made = Breakpoint(
             self,
             next(self._numbers) if step is None else 0,
@@ -221,22 +219,6 @@ class Breakpoints:
         return [said for said in found if said]
 
 
-def check_block(block: int, tier: str | None, sizes: Mapping[str, int]) -> tuple[str, int]:
-    """The tier and the block, if there is such a block.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    tier = "device" if tier is None else tier
-    if not isinstance(tier, str) or tier not in sizes:
-        raise ConfigError(f"tier={tier!r} is unknown; valid: {', '.join(map(repr, sizes))}")
-    size = sizes[tier]
-    if not is_whole(block) or not 0 <= block < size:
-        valid = f"must be a whole number from 0 to {size - 1}" if size else "the tier has no blocks"
-        raise ConfigError(f"block={block!r} of tier {tier!r}: {valid}")
-    return tier, int(block)
-
-
 def _kind(kind: str | type[Event] | Predicate | None) -> tuple[type[Event] | None, Predicate | None]:
     if kind is None:
         return None, None
@@ -247,33 +229,3 @@ def _kind(kind: str | type[Event] | Predicate | None) -> tuple[type[Event] | Non
     if callable(kind) and not isinstance(kind, type):
         return None, kind
     raise ConfigError(f"kind={kind!r} is no kind of event and no function; valid: {', '.join(KINDS)}")
-
-
-def _check_fields(kind: type[Event] | None, place: tuple[str, int] | None, sequence: int | None) -> None:
-    """A kind that never names a block, or a sequence, would be waited for in vain."""
-    if kind is None:
-        return
-    fields = kind.__struct_fields__
-    if place is not None and not {*_BLOCK_FIELDS, "pairs"} & {*fields}:
-        raise ConfigError(f"kind={kind.__name__!r} touches no block: leave block out")
-    if sequence is not None and not {*_SEQUENCE_FIELDS, "sequences"} & {*fields}:
-        raise ConfigError(f"kind={kind.__name__!r} names no sequence: leave sequence out")
-
-
-def touches_block(event: AnyEvent, tier: str, block: int) -> bool:
-    """True if the event is about this block of this tier."""
-    pairs = getattr(event, "pairs", None)
-    if pairs is not None:
-        from_device = type(event).__name__ == "SwappedOut"
-        side = int((tier == "device") != from_device)
-        return any(pair[side] == block for pair in pairs)
-    return getattr(event, "tier", None) == tier and any(
-        getattr(event, name, None) == block for name in _BLOCK_FIELDS
-    )
-
-
-def touches_sequence(event: AnyEvent, sequence: int) -> bool:
-    """True if the event is about this sequence."""
-    return sequence in getattr(event, "sequences", ()) or any(
-        getattr(event, name, None) == sequence for name in _SEQUENCE_FIELDS
-    )

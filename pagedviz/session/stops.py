@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pagedviz.errors import ConfigError, PolicyError, SessionError
 from pagedviz.events import Batch, Event
-from pagedviz.session.breakpoints import Breakpoint, Breakpoints, check_block
+from pagedviz.session.breakpoints import Breakpoint, Breakpoints
 from pagedviz.session.predictions import Pick, Predictions
+from pagedviz.session.touches import check_block
 from pagedviz.values import is_whole, plain, whole
 
 if TYPE_CHECKING:

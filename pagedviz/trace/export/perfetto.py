@@ -12,7 +12,7 @@ another from the step's beginning, instants stand there too, and counters change
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -27,13 +27,13 @@ from pagedviz.events import (
     RequestFinished,
     RequestPreempted,
     RequestScheduled,
-    StepFinished,
     StepStarted,
     SwappedIn,
     SwappedOut,
 )
 from pagedviz.trace.analysis.history import Meter
 from pagedviz.trace.analysis.lanes import Lanes
+from pagedviz.trace.export.chrome_events import ENGINE, RUN, Flows, Json, Slices, metadata, slice_of
 from pagedviz.trace.reducer import apply_batch
 from pagedviz.trace.state import MemoryUse, State
 from pagedviz.trace.timing import Clock, Span
@@ -41,9 +41,6 @@ from pagedviz.trace.timing import Clock, Span
 if TYPE_CHECKING:
     from pagedviz.trace.trace import Trace
 
-_Json = dict[str, Any]
-_RUN = 1
-_ENGINE = 1
 _FIRST_REQUEST = 2
 _OfRequest = RequestAdded | RequestScheduled | RequestPreempted | RequestFinished
 
@@ -68,17 +65,17 @@ class _Exporter:
         self.statuses = {name: request.status for name, request in self.state.requests.items()}
         self.running = Counter(self.statuses.values())
         self.threads: dict[str, int] = {}
-        self.out: list[_Json] = []
-        self.shown: dict[str, _Json] = {}
-        self.flows = _Flows()
-        self.batch = _Slices(Span(0, 0), 0, (), [])
+        self.out: list[Json] = []
+        self.shown: dict[str, Json] = {}
+        self.flows = Flows()
+        self.batch = Slices(Span(0, 0), 0, (), [])
 
-    def run(self) -> list[_Json]:
+    def run(self) -> list[Json]:
         state, clock = self.state, Clock(self.state.t_us)
         self._count(state.t_us, {tier: state.memory(tier) for tier in self.meters})
         for batch in self.trace.batches:
             span = clock.span(batch)
-            self.batch = _Slices(span, batch.step, batch.events, self.out)
+            self.batch = Slices(span, batch.step, batch.events, self.out)
             apply_batch(state, batch, self._look)
             self.lanes.after(state, batch, span)
             self._count(span.end_us, {tier: meter.after(batch) for tier, meter in self.meters.items()})
@@ -125,7 +122,7 @@ class _Exporter:
             self.flows.lost(event.block)
         if isinstance(event, BlockEvicted):
             args = {"tier": event.tier, "block": event.block, "policy": event.policy, "reason": event.why}
-            self.batch.instant("evicted", _ENGINE, {**args, "age_steps": event.age, "content": event.hash})
+            self.batch.instant("evicted", ENGINE, {**args, "age_steps": event.age, "content": event.hash})
 
     def preempt(self, state: State, event: RequestPreempted) -> None:
         args = {"mode": event.mode, "reason": event.reason, "blocks_freed": event.blocks_freed}
@@ -152,10 +149,10 @@ class _Exporter:
     def _draw_lanes(self) -> None:
         for request, stretches in self.lanes.stretches().items():
             for what, first, last, begin, end, open_ in stretches:
-                args: _Json = {"first_step": first, "last_step": last} if first <= last else {}
+                args: Json = {"first_step": first, "last_step": last} if first <= last else {}
                 if open_:
                     args["open"] = "the trace ends here"
-                self.out.append(_slice(what, "request", self._thread(request), begin, end, args))
+                self.out.append(slice_of(what, "request", self._thread(request), begin, end, args))
 
     def _count(self, ts: int, memory: dict[str, MemoryUse]) -> None:
         for name in self.batch.named:
@@ -164,7 +161,7 @@ class _Exporter:
             self.running[self.statuses[name]] += 1
         running = self.running
         waiting = running["waiting"] + running["preempted"]
-        series: dict[str, _Json] = {
+        series: dict[str, Json] = {
             f"{tier} slots": {key: getattr(use, key) for key in ("used", "cached", "internal", "free")}
             for tier, use in memory.items()
         }
@@ -172,88 +169,20 @@ class _Exporter:
         for name, values in series.items():
             if self.shown.get(name) != values:
                 self.shown[name] = values
-                self.out.append({"ph": "C", "name": name, "pid": _RUN, "ts": ts, "args": values})
+                self.out.append({"ph": "C", "name": name, "pid": RUN, "ts": ts, "args": values})
 
-    def _names(self) -> list[_Json]:
+    def _names(self) -> list[Json]:
         """What the process and its threads are called, and in which order they stand."""
         info = self.trace.info
-        found = [_meta("process_name", 0, {"name": f"pagedviz: {info.name}"})]
+        found = [metadata("process_name", 0, {"name": f"pagedviz: {info.name}"})]
         where = [info.device, "device memory simulated in RAM" if info.simulated else None]
         facts = [", ".join(filter(None, where)), info.attention, info.dtype]
-        found.append(_meta("process_labels", 0, {"labels": "; ".join(filter(None, facts))}))
+        found.append(metadata("process_labels", 0, {"labels": "; ".join(filter(None, facts))}))
         requests = [(f"request {name}", thread) for name, thread in self.threads.items()]
-        for name, thread in [("engine", _ENGINE), *requests]:
-            found.append(_meta("thread_name", thread, {"name": name}))
-            found.append(_meta("thread_sort_index", thread, {"sort_index": thread}))
+        for name, thread in [("engine", ENGINE), *requests]:
+            found.append(metadata("thread_name", thread, {"name": name}))
+            found.append(metadata("thread_sort_index", thread, {"sort_index": thread}))
         return found
-
-
-class _Slices:
-    """The slices and instants of one batch."""
-
-    def __init__(self, span: Span, step: int, events: Iterable[AnyEvent], out: list[_Json]) -> None:
-        self._span, self._step, self._out = span, step, out
-        self._next = span.begin_us
-        self.finished = next((event for event in events if isinstance(event, StepFinished)), None)
-        self.named: dict[str, None] = {}
-        """Requests whose status the batch may have changed."""
-
-    def whole(self, done: StepFinished, scheduled: dict[str, str]) -> None:
-        """The slice of the step."""
-        tokens = {"prefill_tokens": done.prefill_tokens, "decode_tokens": done.decode_tokens}
-        args = {"step": self._step, **tokens, "duration_us": done.duration_us, "scheduled": scheduled}
-        self._out.append(_slice(f"step {self._step}", "step", _ENGINE, *self._span, args))
-
-    def nested(self, name: str, category: str, duration_us: int, args: _Json) -> int:
-        """A slice of the engine, behind those before it and inside the batch; returns when it begins."""
-        begin = self._next
-        self._next = min(self._span.end_us, begin + max(0, duration_us))
-        args = {**args, "duration_us": duration_us}
-        self._out.append(_slice(name, category, _ENGINE, begin, self._next, args))
-        return begin
-
-    def instant(self, name: str, thread: int, args: _Json) -> None:
-        """A mark at the batch's beginning."""
-        place = {"cat": "memory", "pid": _RUN, "tid": thread, "ts": self._span.begin_us}
-        self._out.append({"ph": "i", "s": "t", "name": name, **place, "args": args})
-
-
-_Place = tuple[int, float]
-"""A time, and the order among what has the same time."""
-
-
-class _Flows:
-    """Which swap out put the content into a host block, until a swap in takes it from there."""
-
-    def __init__(self) -> None:
-        self.out: list[tuple[int, float, _Json]] = []
-        self._from: dict[int, _Place] = {}
-        self._count = 0
-
-    def left(self, blocks: Iterable[int], place: _Place) -> None:
-        """Content went into these host blocks."""
-        self._from.update(dict.fromkeys(blocks, place))
-
-    def lost(self, block: int) -> None:
-        """The host block's content is given up."""
-        self._from.pop(block, None)
-
-    def came(self, blocks: Iterable[int], place: _Place) -> None:
-        """Content came back out of these host blocks: a flow from each swap out that it went down with."""
-        for began in sorted({self._from.pop(block) for block in blocks if block in self._from}):
-            self._count += 1
-            flow = {"name": "swapped", "cat": "swap", "id": self._count, "pid": _RUN, "tid": _ENGINE}
-            self.out.append((*began, {"ph": "s", **flow, "ts": began[0]}))
-            self.out.append((*place, {"ph": "f", "bp": "e", **flow, "ts": place[0]}))
-
-
-def _slice(name: str, category: str, thread: int, begin: int, end: int, args: _Json) -> _Json:
-    place = {"pid": _RUN, "tid": thread, "ts": begin, "dur": end - begin}
-    return {"ph": "X", "name": name, "cat": category, **place, "args": args}
-
-
-def _meta(name: str, thread: int, args: _Json) -> _Json:
-    return {"ph": "M", "name": name, "pid": _RUN, "tid": thread, "args": args}
 
 
 # All that ``Lanes.look`` listens to is among them.
