@@ -1,70 +1,40 @@
 """A background thread that takes steps: it decides when one is taken, and what state the run is in.
 
-What a step is, the ``Work`` knows; who watches, the listeners; what is worth standing still for, the ``Gate``.
-The session puts an engine here.
+What a step is, the ``Work`` knows; who watches, the listeners; what is worth standing still for, the ``Gate``;
+which of several wishes comes first, the ``Orders``. The session puts an engine here.
 
 Two locks, always taken in this order: the turn is held during a step, so for as long as one takes;
-``_control`` guards the flags and is only ever held for microseconds. Commands take the second one alone,
+``_control`` guards the orders and is only ever held for microseconds. Commands take the second one alone,
 because they arrive on any thread and must not wait for a step.
+
+| state | there is a thread | what is wanted |
+|---|---|---|
+| ready | no | nothing was asked for yet, or work came after the end |
+| running | yes | steps, one after another |
+| paused | yes | no step, or some that were asked for one by one |
+| finished | no | nothing is left to do; new work goes on if the run was running |
+| stopped, failed | no | a person decides |
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
-import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
-from typing import Literal, Protocol
+from typing import Literal
 
 from pagedviz.errors import SessionError
+from pagedviz.session.listeners import Listener, Listeners, call_view
+from pagedviz.session.orders import Order, Orders
+from pagedviz.session.work import Gate, Open, Work
 
 RunState = Literal["ready", "running", "paused", "finished", "stopped", "failed"]
 Motion = Literal["pause", "step", "resume", "stop"]
-Listener = Callable[[bool], None]
-"""Called between two steps when there is news; True if it cannot wait."""
 
 NOTHING_TO_DO = "There is nothing to generate: submit a request first."
 _PATIENCE_AT_EXIT_S = 10.0
-_Order = Literal["look", "tell", "step", "stop"]
-_log = logging.getLogger(__name__)
-
-
-class Work(Protocol):
-    """What is stepped. No two of its methods are ever called at the same time."""
-
-    def pending(self) -> bool:
-        """Whether there is anything left to do."""
-
-    def step(self) -> None:
-        """Do the next piece."""
-
-    def abandon(self) -> None:
-        """Give up what is left."""
-
-
-class Gate(Protocol):
-    """Says when the run must stand still. Called on the loop's thread, between two steps."""
-
-    def before(self, *, standing: bool) -> str:
-        """What the next step would cause, if that is a reason not to take it yet; "" if the run stood there before.
-
-        While the run is ``standing`` it is said every time.
-        """
-
-    def after(self, *, step: bool) -> str:
-        """Why the run must stand after a step that was tried, or after what came between two; "" if it need not."""
-
-
-class _Open:
-    """A gate that lets everything pass."""
-
-    def before(self, *, standing: bool) -> str:  # noqa: ARG002 - a gate's
-        return ""
-
-    def after(self, *, step: bool) -> str:  # noqa: ARG002
-        return ""
 
 
 class StepLoop:
@@ -76,25 +46,16 @@ class StepLoop:
 
     def __init__(self, work: Work, gate: Gate | None = None) -> None:
         self._work = work
-        self._gate: Gate = gate or _Open()
+        self._gate: Gate = gate or Open()
         self.state: RunState = "ready"
         self.error: BaseException | None = None
         self.commands = 0
-        self._listeners: list[Listener] = []
+        self._listeners = Listeners()
         self._turn = threading.RLock()
         self._control = threading.Condition()
         self._thread: threading.Thread | None = None
         self._process = os.getpid()
-        # What the thread is to do next. `_guests` are other threads that wait for their turn: by the lock
-        # alone the loop's thread, which asks for it again at once, could keep them out for many steps.
-        self._go = False
-        self._stopping = False
-        self._owed = 0
-        self._stepping = False
-        self._guests = 0
-        # Whether the gate has looked ahead since the run stands, and how often what it goes by was changed.
-        self._looked = True
-        self._changes = 0
+        self._orders = Orders()
         # Why the run stands, or what else there is to say; and what the step ahead would cause, anew at each look.
         self._why = self.ahead = ""
         self._questions: list[Callable[[], None]] = []
@@ -115,7 +76,7 @@ class StepLoop:
     @property
     def moving(self) -> bool:
         """Whether a step is in progress, or the next one needs no word of anybody."""
-        return self._go or self._owed > 0 or self._stepping
+        return self._orders.moving
 
     def check_process(self) -> None:
         """Refuse a fork of the process in which the run is: the thread is not in it, and waiting for it never ends.
@@ -134,10 +95,10 @@ class StepLoop:
         with self._control:
             self.commands += of_view
             if command == "pause":
-                self._go, self._owed = False, 0
+                self._orders.stand()
             elif command == "stop":
                 # Also when the last step ends it first: new work then waits for a person.
-                self._stopping, self._go = self.alive, False
+                self._orders.stopping, self._orders.go = self.alive, False
             elif not self.alive and self.state in ("finished", "stopped"):
                 self._why, self.ahead = NOTHING_TO_DO, ""
             else:
@@ -154,15 +115,14 @@ class StepLoop:
     def begin(self, *, steps: int = 0) -> None:
         """Run, or take this many steps more and then stand."""
         with self._control:
-            self._go = steps == 0
-            self._owed = self._owed + steps if steps else 0
-            if self._go or not self.alive:
-                self.state, self.error = ("running" if self._go else "paused"), None
+            self._orders.run(steps)
+            if self._orders.go or not self.alive:
+                self.state, self.error = ("running" if self._orders.go else "paused"), None
             self._why = self.ahead = ""  # it was about where the run stood
             if not self.alive:
                 # A thread that still computes while the interpreter goes down can crash it.
                 atexit.register(self._exit)
-                self._stopping = False
+                self._orders.stopping = False
                 self._thread = threading.Thread(target=self._run, name="pagedviz-engine", daemon=True)
                 self._thread.start()
             self._control.notify_all()
@@ -171,8 +131,7 @@ class StepLoop:
         """What the gate goes by has changed: it looks ahead again if the run stands, and listeners hear of it."""
         with self._control:
             self.commands += of_view
-            self._changes += 1
-            self._looked = False
+            self._orders.change()
             self._control.notify_all()
             if self.alive:
                 return  # it sees that there is news
@@ -182,20 +141,19 @@ class StepLoop:
     def has_work(self) -> None:
         """There is work again: go on if it only ran out. A stopped or failed run waits for a person."""
         with self._control:
-            self._changes += 1
-            self._looked = False
-            if self.state == "finished" and self._go:
+            self._orders.change()
+            if self.state == "finished" and self._orders.go:
                 self.begin()
             elif not self.alive:
                 self._rest("ready")
 
     def await_rest(self) -> None:
         """Return when no step is in progress and none is owed."""
-        self._wait(lambda: not self.alive or (self.state == "paused" and self._looked and not self.moving))
+        self._wait(lambda: not self.alive or (self.state == "paused" and self._orders.looked and not self.moving))
 
     def await_look(self) -> None:
         """Return when a run that stands has looked ahead; at once if it moves."""
-        self._wait(lambda: not self.alive or self._looked or self.moving)
+        self._wait(lambda: not self.alive or self._orders.looked or self.moving)
 
     def await_end(self, timeout: float | None = None) -> None:
         """Return when there is no thread and the listeners know it, or after ``timeout`` seconds."""
@@ -206,14 +164,7 @@ class StepLoop:
 
     def watch(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` from now on; returns the function that ends it."""
-        listeners = self._listeners  # a view that keeps what ends it does not keep the run
-        listeners.append(listener)
-
-        def unwatch() -> None:
-            with contextlib.suppress(ValueError):
-                listeners.remove(listener)
-
-        return unwatch
+        return self._listeners.add(listener)
 
     def ask(self, question: Callable[[], None]) -> None:
         """Call ``question`` between two steps: on the loop's thread, or at once if there is none."""
@@ -223,29 +174,27 @@ class StepLoop:
                 self._control.notify_all()
                 return
         with self.turn():
-            self._blame_view(question)
+            self._put(question)
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
         """The work for the caller alone, after the step in progress."""
         with self._control:
-            self._guests += 1
+            self._orders.guests += 1
         try:
             with self._turn:
                 yield
         finally:
             with self._control:
-                self._guests -= 1
+                self._orders.guests -= 1
                 self._control.notify_all()
 
     def tell(self, *, urgent: bool) -> None:
         """Call the listeners. The caller has the turn. A change of state, message or commands is urgent."""
         urgent = urgent or self._news() != self._told
         self._told = self._news()
-        for listener in tuple(self._listeners):
-            if not self._blame_view(listener, urgent):
-                with contextlib.suppress(ValueError):  # it may have gone of itself meanwhile
-                    self._listeners.remove(listener)
+        for failed in self._listeners.tell(urgent=urgent):
+            self._why = failed
 
     # -- the thread --------------------------------------------------------------------------------------
 
@@ -256,28 +205,21 @@ class StepLoop:
                 if not self._obey(order):
                     return
 
-    def _order(self) -> _Order:
+    def _order(self) -> Order:
         """Wait until there is something to do, and say what."""
+        orders = self._orders
         with self._control:
-            self._stepping = False
+            orders.stepping = False
             while True:
-                if self._stopping:
-                    return "stop"
-                may_step = self._go or self._owed > 0
-                if not may_step:
+                if orders.stands and not orders.stopping:
                     self.state = "paused"
-                    if not self._looked:
-                        return "look"
-                if self._questions or self._news() != self._told:
-                    return "tell"
-                if may_step and not self._guests:
-                    self._owed -= 0 if self._go else 1
-                    self._stepping, self._looked = True, False
-                    return "step"
+                order = orders.next(news=bool(self._questions) or self._news() != self._told)
+                if order is not None:
+                    return order
                 self._control.notify_all()
                 self._control.wait()
 
-    def _obey(self, order: _Order) -> bool:
+    def _obey(self, order: Order) -> bool:
         """Do it, and return False if that was the end of the run. The caller has the turn."""
         try:
             if order == "look":
@@ -315,23 +257,23 @@ class StepLoop:
             return False
         # Single steps are shown at once; of many in a row only the last has to be. What stands still is shown then.
         if not why and not ahead:
-            self.tell(urgent=not self._go and not self._owed)
+            self.tell(urgent=self._orders.stands)
         return True
 
     def _stand(self, why: str, ahead: str) -> None:
         """Take no further step until somebody says so."""
         with self._control:
-            self._go, self._owed = False, 0
+            self._orders.stand()
             self._why, self.ahead = why, ahead
 
     def _look(self) -> None:
         """The run has come to stand: what is ahead is shown now, so that the next command goes through it."""
-        changes = self._changes
+        changes = self._orders.changes
         why, ahead = self._gate.after(step=False), self._gate.before(standing=True)
         with self._control:
-            self._looked = self._changes == changes
+            self._orders.looked = self._orders.changes == changes
             self._why = _joined(self._why, why)
-            self.ahead = "" if self._go or self._owed else ahead
+            self.ahead = ahead if self._orders.stands else ""
             self._control.notify_all()
 
     def _fail(self, error: BaseException, why: str = "") -> bool:
@@ -341,8 +283,7 @@ class StepLoop:
     def _end(self, state: RunState, message: str = "", error: BaseException | None = None) -> None:
         with self._control:
             # Out of work is not the end of the wish to run: `has_work` goes on as before.
-            self._go = self._go and state == "finished"
-            self._stopping, self._owed, self._stepping = False, 0, False
+            self._orders.over(go_on=state == "finished")
             self._rest(state, message, error)
             self._thread = None
             atexit.unregister(self._exit)
@@ -354,24 +295,17 @@ class StepLoop:
         with self._control:
             questions, self._questions = self._questions, []
         for question in questions:
-            self._blame_view(question)
+            self._put(question)
 
-    def _blame_view(self, call: Callable[..., None], *args: object) -> bool:
-        """Call a view. Its error is not the work's: it is logged and shown, and the run goes on."""
-        try:
-            call(*args)
-        except Exception as error:  # noqa: BLE001 - whatever a view raises
-            _log.exception("A view failed")
-            self._why = f"A view failed: {type(error).__name__}: {error}"
-            return False
-        return True
+    def _put(self, question: Callable[[], None]) -> None:
+        self._why = call_view(question) or self._why
 
     def _rest(self, state: RunState, message: str = "", error: BaseException | None = None) -> None:
         self.state, self.error = state, error
         self._why, self.ahead = message, ""
 
     def _news(self) -> tuple[object, ...]:
-        return self.state, self.message, self.commands, self._changes
+        return self.state, self.message, self.commands, self._orders.changes
 
     def forget_error(self) -> None:
         """Keep what it said, and not the error: its traceback holds everything that was at work when it came."""
@@ -387,7 +321,7 @@ class StepLoop:
             return
         with self._control:
             self._listeners.clear()  # their sockets may be gone
-            self._stopping = True
+            self._orders.stopping = True
             self._control.notify_all()
             self._control.wait_for(lambda: not self.alive, _PATIENCE_AT_EXIT_S)
 

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pagedviz.errors import SessionError
 from pagedviz.session.engines import Held, Steppable
-from pagedviz.session.loop import Listener, StepLoop
+from pagedviz.session.listeners import Listener
+from pagedviz.session.loop import StepLoop
 from pagedviz.session.status import Break, Status
 from pagedviz.session.stops import Command, Stops
 from pagedviz.trace import Recorder, Trace

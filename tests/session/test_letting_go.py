@@ -147,7 +147,7 @@ def test_a_closed_dashboard_keeps_nothing(tiny):
     dashboard = pv.Dashboard(session)
     gone = weakref.ref(session)
     dashboard.close()
-    assert session._loop._listeners == []
+    assert len(session._loop._listeners) == 0
     del session
 
     assert alive([gone]) == 0

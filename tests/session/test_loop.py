@@ -212,7 +212,7 @@ def test_a_guest_waits_for_one_step_at_most(stepper_of):
 
     thread = threading.Thread(target=guest)
     thread.start()
-    while not stepper._guests:
+    while not stepper._orders.guests:
         pass
     for _ in range(100):
         work.gate.release()

@@ -133,7 +133,7 @@ def test_ctrl_c_pauses_single_steps(session, options):
         if batch.step == 3:
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
             with stepper._control:
-                stepper._control.wait_for(lambda: not stepper._owed, 30)
+                stepper._control.wait_for(lambda: not stepper._orders.owed, 30)
 
     session.submit("one two", max_tokens=900, ignore_eos=True)
     unsubscribe = session.engine.subscribe(interrupt)
@@ -253,7 +253,7 @@ def test_a_wait_that_is_cancelled_leaves_nothing_behind(session):
             await waiting
 
     asyncio.run(notebook())
-    assert session._loop._listeners == []
+    assert len(session._loop._listeners) == 0
     assert session.status.state == "running"
 
 
