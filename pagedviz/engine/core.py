@@ -130,13 +130,13 @@ class EngineCore:
     def follow_model(self) -> None:
         """Run the model as it is now; if it was changed, what was computed before is found no more.
 
-        Weights are looked at while somebody waits: only who is admitted is given what others computed.
+        Weights are looked at when somebody may be admitted: nobody else is given what others computed.
 
         Raises:
             ModelError: the engine cannot run what the model has become.
         """
         with self._interrupts.held():
-            change = self.runner.model.follow(weights=bool(self.scheduler.waiting))
+            change = self.runner.model.follow(weights=self.scheduler.may_admit())
             if change and self._caching:
                 self.reset_cache(change)
 

@@ -27,13 +27,11 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "pagedviz"
 
 
-def copy_of(file: Path, dtype: str) -> Path:
-    """Where the copy of this file's content is, or will be; its name begins with that of the first such file."""
+def content_of(file: Path, dtype: str) -> str:
+    """What the name of its copy ends with; it begins with the name of the first file that had this content."""
     with file.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    content = f"{digest[:16]}-{dtype}"
-    there = [copy for copy in copies() if copy.name.endswith(content)]
-    return there[0] if there else cache_folder() / f"{file.stem}-{content}"
+    return f"{digest[:16]}-{dtype}"
 
 
 def is_whole(copy: Path) -> bool:
@@ -50,25 +48,37 @@ def copies() -> dict[Path, int]:
     return {copy: sum(file.stat().st_size for file in copy.rglob("*") if file.is_file()) for copy in found}
 
 
-def load_or_convert(copy: Path, convert: Callable[[], Loaded], load: Callable[[Path], Loaded]) -> Loaded:
-    """Load the copy; if there is none, make it first. Where it cannot be kept, the model is there all the same."""
-    if is_whole(copy):
-        return load(copy)
+def load_or_convert(
+    copy: Path, convert: Callable[[], Loaded], load: Callable[[Path], Loaded], *, content: str = ""
+) -> Loaded:
+    """Load the copy; if there is none, make it first. Where it cannot be kept, the model is there all the same.
+
+    ``content``: a copy whose name ends with this is as good.
+    """
+    if there := _equal_copy(copy, content):
+        return load(there)
     try:
         copy.parent.mkdir(parents=True, exist_ok=True)
-        alone = FileLock(copy.with_name(f".{copy.name}.lock")).acquire()
+        alone = FileLock(copy.with_name(f".{content or copy.name}.lock")).acquire()
     except OSError as error:
         _say(error)
         return convert()
     with alone:
-        if not is_whole(copy):  # else another process was quicker
+        there = _equal_copy(copy, content)  # there is one by now if another process was quicker
+        if there is None:
             made = convert()
             try:
                 _save(made, copy)
             except OSError as error:
                 _say(error)
                 return made
-    return load(copy)
+    return load(there or copy)
+
+
+def _equal_copy(copy: Path, content: str) -> Path | None:
+    if is_whole(copy):
+        return copy
+    return next((other for other in copies() if content and other.name.endswith(content)), None)
 
 
 def _say(error: OSError) -> None:

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 from transformers import PretrainedConfig
 
-from pagedviz.models.offload import is_offloaded
+from pagedviz.models.offload import Hooks, offloaded
 
 _OWN = ("_modules", "_parameters", "_buffers", "training", "_compiled_call_impl")
 
@@ -31,6 +31,8 @@ class Replica:
         self._original = original  # kept alive, and with it the ids below
         self._known: dict[int, Any] = {}
         self._copied: dict[int, Any] = {}
+        self._hooks = Hooks()
+        self._offloaded = offloaded(original)
         self.configs: list[Any] = []
         """All that are in use, as a layer may have come from another model; those with others inside come first."""
         self.model: Any = self._module(original)
@@ -51,11 +53,11 @@ class Replica:
         state["_modules"] = {name: part and self._module(part) for name, part in module._modules.items()}
         state["training"] = False
         state["_compiled_call_impl"] = None
-        if is_offloaded(module):  # accelerate will put weights into them, and take them out again
+        if module in self._offloaded:  # accelerate will put weights into them, and take them out again
             state["_parameters"], state["_buffers"] = dict(module._parameters), dict(module._buffers)
         for name, value in vars(module).items():
             if name not in _OWN:
-                state[name] = self._value(value)
+                state[name] = self._hooks.copy(value) if name == "_hf_hook" else self._value(value)
         return twin
 
     def _value(self, value: Any) -> Any:  # noqa: PLR0911 - a kind of value each

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pagedviz.errors import ModelError
-from pagedviz.models.copies import cache_folder, copy_of, is_whole, load_or_convert
+from pagedviz.models.copies import cache_folder, content_of, is_whole, load_or_convert
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,10 +105,15 @@ def _load_gguf(path: Path, dtype: torch.dtype | str) -> tuple[Any, Any]:
         raise ModelError(f"there is no file {path}")
     kept = "bfloat16" if dtype == "auto" else str(dtype).removeprefix("torch.")
     try:
-        copy = copy_of(path, kept)
+        content = content_of(path, kept)
     except OSError as error:
         raise ModelError(f"the file {path} cannot be read: {error}") from error
-    return load_or_convert(copy, lambda: _convert(path, dtype), lambda whole: _load_folder(whole, dtype))
+    return load_or_convert(
+        cache_folder() / f"{path.stem}-{content}",
+        lambda: _convert(path, dtype),
+        lambda whole: _load_folder(whole, dtype),
+        content=content,
+    )
 
 
 def _convert(path: Path, dtype: torch.dtype | str) -> tuple[Any, Any]:

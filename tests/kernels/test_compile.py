@@ -19,6 +19,10 @@ PROGRAM = Path(__file__).with_name("static_compile.py")
 USUAL = ["--dtypes", "bf16", "--head-dims", "64", "80", "256"]  # a power of two, one that is padded, the largest
 NIGHTLY = os.environ.get("PAGEDVIZ_NIGHTLY") == "1"
 CHOSEN = [] if NIGHTLY else USUAL
+if NIGHTLY:
+    pytestmark = pytest.mark.timeout(
+        3600
+    )  # all configurations under two Tritons: ten minutes each beside other work
 
 
 @pytest.fixture(scope="module", params=["pinned", "newest"] if NIGHTLY else ["pinned"])

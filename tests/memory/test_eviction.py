@@ -15,6 +15,7 @@ from pagedviz.errors import ConfigError
 from pagedviz.memory import eviction
 from pagedviz.memory.eviction import POLICIES, CachedBlock, Policy, make_policy
 from pagedviz.memory.eviction.arc import ARC
+from pagedviz.memory.eviction.ranking import Ranking
 
 HELD = (0, 0, 0, 0, 1, 5, PASS, DROP)
 REQUEST = st.tuples(st.lists(st.integers(0, 15), unique=True, max_size=4), st.sampled_from(HELD))
@@ -275,3 +276,12 @@ def test_a_new_policy_is_one_file(tmp_path, monkeypatch):
     assert set(found) == {*POLICIES, "newest"}
     assert issubclass(found["newest"], Policy)
     assert not any(inspect.isabstract(policy) for policy in found.values())
+
+
+def test_a_ranking_says_who_is_in_it():
+    ranking = Ranking()
+    for block, rank in enumerate([2, 0, 1]):
+        ranking.add(CachedBlock(block, (0, bytes([block])), 0, block, 1), rank)
+    ranking.remove(1)  # its entry stays in the heap, stale
+    assert [block in ranking for block in range(4)] == [True, False, True, False]
+    assert ranking.first().block == 2

@@ -7,7 +7,7 @@ import torch
 from tiny_llama import PROMPTS, build, engine_of, ours, theirs
 
 import pagedviz as pv
-from pagedviz.events import PrefixCacheReset, PrefixHit
+from pagedviz.events import PrefixCacheReset, PrefixHit, RequestScheduled
 
 SYSTEM = [7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53]
 """Three full blocks and a token, before every prompt."""
@@ -140,6 +140,22 @@ def test_running_requests_go_on_with_the_new_weights():
         (output,) = engine.step()
     assert (output.request_id, len(output.outputs[0].token_ids)) == (name, 12)
     assert ours(engine, SOME) == [theirs(model, prompt) for prompt in SOME], "none of its blocks is found"
+
+
+def test_who_waits_for_a_seat_begins_with_the_new_weights():
+    model = build()
+    engine, events = watched(model, max_num_seqs=1)
+    engine.add_request(SOME[0], max_tokens=6, temperature=0)
+    waiting = engine.add_request(SOME[1], max_tokens=6, temperature=0)
+    engine.step()
+    written(model)
+    done = []
+    while engine.has_unfinished_requests():
+        done += [(output.request_id, output.outputs[0].token_ids) for output in engine.step() if output.finished]
+        seated = [event.request for event in of(events, RequestScheduled)]
+        assert len(of(events, PrefixCacheReset)) == (waiting in seated), "nobody was given anything before"
+    assert done[1] == (waiting, tuple(theirs(model, SOME[1], 6)))
+    assert not of(events, PrefixHit)
 
 
 def test_without_a_prefix_cache_there_is_no_event():

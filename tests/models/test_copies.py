@@ -105,17 +105,25 @@ def test_a_copy_that_is_being_written_is_none(tmp_path, cache):
 SCRIPT = """
 import sys
 from pagedviz.models import weights
-convert = weights._convert
+convert, load_or_convert = weights._convert, weights.load_or_convert
+
+def wait(*given, **named):
+    print("knows where", flush=True)
+    sys.stdin.readline()
+    return load_or_convert(*given, **named)
+
+weights.load_or_convert = wait
 weights._convert = lambda *given: print("converts", flush=True) or convert(*given)
-sys.stdin.readline()
 weights.load(sys.argv[1])
 """
 
 
-def test_two_processes_at_once_convert_once(tmp_path, cache):
-    file = write_gguf(tmp_path / "one.gguf")
+def test_two_processes_at_once_convert_equal_files_once(tmp_path, cache):
+    files = [write_gguf(tmp_path / f"{name}.gguf") for name in ("one", "two")]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    both = [subprocess.Popen([sys.executable, "-c", SCRIPT, str(file)], **pipes) for _ in range(2)]
+    both = [subprocess.Popen([sys.executable, "-c", SCRIPT, str(file)], **pipes) for file in files]
+    for process in both:
+        assert process.stdout.readline() == "knows where\n"
     for process in both:
         process.stdin.write("\n")
         process.stdin.flush()

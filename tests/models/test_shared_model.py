@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+import torch
 import transformers
 from tiny_llama import PROMPTS, build, engine_of, ours, theirs
 
@@ -50,6 +51,86 @@ def test_two_engines_and_generate_use_one_model_on_three_threads(expected):
         engine.audit()
     assert ours(engine_of(model), PROMPTS[:2]) == expected[:2]
     assert theirs(model, PROMPTS[0]) == expected[0]
+
+
+def offloaded(place, tied, folder):
+    """Its weights lie in a dictionary (``cpu``) or on disk, and come for the length of a layer's forward."""
+    accelerate = pytest.importorskip("accelerate")
+    model = build(tie_word_embeddings=tied)
+    if place == "cpu":
+        return accelerate.cpu_offload(model, torch.device("cpu"), offload_buffers=True)
+    parts = [
+        *(f"model.{part}" for part in ("embed_tokens", "layers.0", "layers.1", "norm", "rotary_emb")),
+        "lm_head",
+    ]
+    places = dict.fromkeys(parts, "disk")
+    return accelerate.dispatch_model(model, places, main_device="cpu", offload_dir=str(folder))
+
+
+@pytest.mark.parametrize("tied", [False, True], ids=["", "tied"])
+@pytest.mark.parametrize("place", ["cpu", "disk"])
+def test_an_offloaded_model_has_many_users_too(tmp_path, place, tied):
+    model = offloaded(place, tied, tmp_path)
+    right = [theirs(build(tie_word_embeddings=tied), prompt) for prompt in PROMPTS[:6]]
+    engines = [engine_of(model) for _ in range(2)]
+
+    def alone():
+        return [theirs(model, prompt) for prompt in PROMPTS[:6]]
+
+    def again():
+        return [ours(engine_of(model), [prompt])[0] for prompt in PROMPTS[:2]]
+
+    running = [lambda engine=engine: ours(engine, PROMPTS[:6]) for engine in engines]
+    assert together(*running, alone, again) == [right, right, right, right[:2]]
+    for engine in engines:
+        engine.audit()
+
+
+def test_an_engine_is_made_while_an_offloaded_layer_has_its_weights(expected, monkeypatch, tmp_path):
+    """They are brought for this forward only, and are nobody else's."""
+    model = offloaded("cpu", False, tmp_path)
+    embedding = torch.nn.functional.embedding
+    made = []
+
+    def making(*args, **kwargs):
+        if not made:
+            made.append(None)  # the engine tries itself: through here again
+            made[0] = engine_of(model)
+        return embedding(*args, **kwargs)
+
+    monkeypatch.setattr(torch.nn.functional, "embedding", making)
+    assert theirs(model, PROMPTS[0]) == expected[0]
+    (engine,) = made
+    assert ours(engine, PROMPTS[:6]) == expected[:6]
+    assert ours(engine, PROMPTS[:6]) == expected[:6]
+    assert engine.stats()["prefix_cache_hits"] > 0, "that they were taken away is no change"
+    theirs_parameters = [id(part._parameters) for part in model.modules() if part._parameters]
+    parts = engine._core.runner.model.model.modules()
+    assert not {id(part._parameters) for part in parts if part._parameters} & set(theirs_parameters)
+
+
+def test_two_at_a_time_in_an_offloaded_layer_keep_none_of_its_weights(monkeypatch, tmp_path):
+    """accelerate's hooks note which tied weights they brought, to give them up after the layer."""
+    model = offloaded("disk", True, tmp_path)
+    right = theirs(model, PROMPTS[0], 4)
+    engines = [engine_of(model) for _ in range(2)]
+    both = threading.Barrier(2)
+    embedding = torch.nn.functional.embedding
+
+    def meeting(*args, **kwargs):
+        both.wait(60)
+        return embedding(*args, **kwargs)
+
+    monkeypatch.setattr(torch.nn.functional, "embedding", meeting)
+    running = [lambda engine=engine: ours(engine, PROMPTS[:1], 4) for engine in engines]
+    assert together(*running) == [[right], [right]]
+    modules = [
+        part
+        for each in (model, *(engine._core.runner.model.model for engine in engines))
+        for part in each.modules()
+    ]
+    noted = [part._hf_hook.tied_params_map for part in modules if hasattr(part, "_hf_hook")]
+    assert [kept for weights in noted for kept in weights.values() if kept] == []
 
 
 def test_engines_are_made_while_others_run(expected):

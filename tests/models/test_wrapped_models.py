@@ -105,6 +105,26 @@ def test_a_wrapped_model_writes_what_the_plain_one_does(expected, wrap):
     engine.audit()
 
 
+@pytest.fixture
+def group():
+    """A group of one process."""
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="this build of torch has no torch.distributed")
+def test_a_model_that_several_processes_train(expected, group):
+    model = torch.nn.parallel.DistributedDataParallel(build())
+    engine = engine_of(model)
+    assert engine.model is model
+    assert ours(engine, SOME) == expected
+    model(input_ids=torch.tensor([SOME[0]]), labels=torch.tensor([SOME[0]])).loss.backward()
+    assert ours(engine, SOME) == expected
+    assert engine.stats()["prefix_cache_hits"] > 0, "gradients change no weights"
+    engine.audit()
+
+
 def test_weights_on_disk(expected, tmp_path):
     engine = engine_of(dispatched(build(), tmp_path))
     assert ours(engine, SOME) == expected

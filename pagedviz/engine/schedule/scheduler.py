@@ -130,6 +130,11 @@ class Scheduler:
             each = -(-tokens // size) - request.leader().num_prompt // size
             dry_run.take((request.seats() - 1) * each * self._manager.num_groups)
 
+    def may_admit(self) -> bool:
+        """True if somebody waits and there are seats for the first; whether there are blocks is not asked."""
+        seats = self._config.max_num_seqs - sum(request.seats() for request in self.running)
+        return bool(self.waiting) and self.waiting[0].seats() <= seats
+
     # -- queues ----------------------------------------------------------------------------------------------
 
     def add(self, request: Request) -> None:

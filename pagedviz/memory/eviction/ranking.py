@@ -29,6 +29,9 @@ class Ranking:
     def __len__(self) -> int:
         return len(self._entries)
 
+    def __contains__(self, block: int) -> bool:
+        return block in self._entries
+
     def block(self, block: int) -> CachedBlock:
         """The candidate with this block id."""
         return self._entries[block][2]
