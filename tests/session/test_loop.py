@@ -338,3 +338,47 @@ def test_a_listener_that_leaves_while_it_fails_does_not_end_the_run(stepper_of):
     stepper.await_end(30)
 
     assert stepper.state == "finished"
+
+
+def flags(stepper):
+    return stepper.state, stepper.alive, stepper._go, stepper._owed
+
+
+def test_the_flags_of_every_state_are_those_of_the_table_in_the_architecture(stepper_of):
+    work = Gated(5)
+    stepper = stepper_of(work)
+    assert flags(stepper) == ("ready", False, False, 0)
+
+    stepper.begin(steps=2)
+    work.enter()  # one of the two has begun
+    assert flags(stepper) == ("paused", True, False, 1)
+    work.gate.release()
+    work.enter()
+    work.gate.release()
+    stepper.await_rest()
+    assert flags(stepper) == ("paused", True, False, 0)
+
+    stepper.take("resume")
+    work.enter()
+    assert flags(stepper) == ("running", True, True, 0)
+    work.failure = ValueError("no")
+    work.gate.release()
+    stepper.await_end(30)
+    assert flags(stepper) == ("failed", False, False, 0)
+
+    work.failure = None
+    work.gate.release(3)
+    stepper.take("resume")
+    stepper.await_end(30)
+    assert flags(stepper) == ("finished", False, True, 0)
+
+    work.left = 1
+    stepper.has_work()
+    stepper.take("stop")
+    work.gate.release(2)
+    stepper.await_end(30)
+    assert flags(stepper)[1:] == (False, False, 0)
+    assert stepper.state in {"stopped", "finished"}  # also when the last step ended it first
+    work.left = 1
+    stepper.has_work()
+    assert flags(stepper) == ("ready", False, False, 0)
