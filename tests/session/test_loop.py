@@ -341,10 +341,10 @@ def test_a_listener_that_leaves_while_it_fails_does_not_end_the_run(stepper_of):
 
 
 def flags(stepper):
-    return stepper.state, stepper.alive, stepper._go, stepper._owed
+    return stepper.state, stepper.alive, stepper._orders.go, stepper._orders.owed
 
 
-def test_the_flags_of_every_state_are_those_of_the_table_in_the_architecture(stepper_of):
+def test_the_wishes_of_every_state_are_those_of_the_table_in_the_architecture(stepper_of):
     work = Gated(5)
     stepper = stepper_of(work)
     assert flags(stepper) == ("ready", False, False, 0)
