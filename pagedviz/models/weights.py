@@ -51,8 +51,11 @@ def load(name: str | os.PathLike[str], dtype: torch.dtype | str = "auto") -> tup
     Raises:
         ModelError: there is no such model, it has no weights, or it cannot be loaded; the message says which.
     """
-    text = os.fspath(name)
-    path = Path(text).expanduser()
+    try:
+        text = os.fspath(name)
+        path = Path(text).expanduser()
+    except TypeError as error:
+        raise ModelError(f"there is no model {name!r}: must be a text or a path") from error
     if path.suffix == ".gguf":
         return _load_gguf(path, dtype)
     if path.is_dir():

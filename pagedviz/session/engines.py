@@ -12,12 +12,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from pagedviz.errors import ConfigError, SessionError
-from pagedviz.trace.recorder import Recordable
+from pagedviz.trace.recorder import NEEDED, Recordable
 
 if TYPE_CHECKING:
     from pagedviz.trace.state import State
 
-_NEEDED = ("info", "snapshot", "subscribe", "has_unfinished_requests", "step")
+_NEEDED = (*NEEDED, "has_unfinished_requests", "step")
 
 
 class Output(Protocol):

@@ -95,7 +95,7 @@ class Run:
         """
         self._check_open()
         if not is_whole(n) or n < 1:
-            raise SessionError(f"step({n!r}): the number of steps must be at least 1")
+            raise SessionError(f"step({n!r}): the number of steps must be a whole number, at least 1")
         n = int(n)
         if until is None:
             self._begin(n)

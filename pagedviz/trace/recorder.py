@@ -12,9 +12,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
+from pagedviz.errors import ConfigError
 from pagedviz.events import Batch, Subscriber, codec
 from pagedviz.trace.state import State
 from pagedviz.trace.trace import Trace
+
+NEEDED = ("info", "snapshot", "subscribe")
+"""What ``Recordable`` asks for, by name."""
 
 
 class Recordable(Protocol):
@@ -40,9 +44,15 @@ class Lines(NamedTuple):
 
 
 class Recorder:
-    """What an engine did since ``start``. ``record`` makes and closes one; or do so yourself."""
+    """What an engine did since ``start``. ``record`` makes and closes one; or do so yourself.
+
+    Raises:
+        ConfigError: the engine lacks what ``Recordable`` asks for; the message names that.
+    """
 
     def __init__(self, engine: Recordable) -> None:
+        if missing := [name for name in NEEDED if not hasattr(engine, name)]:
+            raise ConfigError(f"record({type(engine).__name__}): it has no {', '.join(missing)}; give an engine")
         self.info = engine.info
         self._lock = threading.Lock()
         self._batches: list[Batch] = []
@@ -117,7 +127,11 @@ class Recorder:
 
 @contextmanager
 def record(engine: Recordable) -> Iterator[Recorder]:
-    """Record an engine while the block runs, from the state in which it is now."""
+    """Record an engine while the block runs, from the state in which it is now.
+
+    Raises:
+        ConfigError: it is no engine.
+    """
     recording = Recorder(engine)
     try:
         yield recording

@@ -1,5 +1,7 @@
 """Bad input: an error of ours, at the call, and everything else goes on."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -133,6 +135,20 @@ def test_what_a_tokenizer_and_a_folder_are_called_can_be_written_down(byte_engin
     assert trace.info.model == "caf\\udce9"
     assert trace.events[0].texts == ("\\udce9",) * 2
     assert [event.text for event in trace.events if isinstance(event, TokenAppended)] == ["\\udce9"] * 2
+
+
+@pytest.mark.parametrize("given", [5, None, b"smollm2-135m", ["smollm2-135m"]])
+def test_a_model_is_loaded_by_a_text_or_a_path(given):
+    with pytest.raises(pv.ModelError, match=re.escape(f"there is no model {given!r}: must be a text or a path")):
+        pv.Engine.from_pretrained(given)
+
+
+def test_what_is_recorded_is_an_engine(byte_engine):
+    with pv.Session(byte_engine()) as session:
+        for given in (session, 5):
+            told = rf"record\({type(given).__name__}\): it has no info, snapshot"
+            with pytest.raises(pv.ConfigError, match=told), pv.record(given):
+                pass
 
 
 def test_a_text_needs_a_tokenizer(tiny):

@@ -40,6 +40,13 @@ def test_sampling_parameters_of_any_library_do_what_plain_ones_do(byte_engine, r
     assert found == expected
 
 
+def test_a_truth_of_any_library_is_one():
+    assert pv.SamplingParams(beam_width=2, early_stopping=np.bool_(True)).early_stopping is True
+    for wrong in (1, "always", np.int64(1), None):
+        with pytest.raises(pv.RequestError, match=r"early_stopping=.*: must be True, False or 'never'"):
+            pv.SamplingParams(beam_width=2, early_stopping=wrong)
+
+
 def test_every_number_of_the_parameters_is_made_plain():
     fields = {field.name: field for field in dataclasses.fields(pv.SamplingParams)}
     numbers = {name for name, field in fields.items() if str(field.type).split(" |")[0] in ("int", "float")}

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pagedviz.engine.keywords import checked
 from pagedviz.errors import RequestError
-from pagedviz.values import flag, listed, real, whole, wholes
+from pagedviz.values import flag, listed, plain, real, whole, wholes
 
 GREEDY_BELOW = 1e-5
 """As in vLLM: logits divided by less would overflow, and are as good as greedy."""
@@ -151,6 +151,7 @@ class SamplingParams:
         object.__setattr__(self, "cache_salt", str(self.cache_salt))
         if self.preemption not in (None, "swap", "recompute", "auto"):
             raise RequestError(f"preemption={self.preemption!r}: must be 'swap', 'recompute', 'auto' or None")
+        object.__setattr__(self, "early_stopping", plain(self.early_stopping))
         if not isinstance(self.early_stopping, bool) and self.early_stopping != "never":
             raise RequestError(f"early_stopping={self.early_stopping!r}: must be True, False or 'never'")
         if self.beam_width is None:
@@ -220,4 +221,4 @@ def _biases(given: Any) -> dict[int, float] | None:
 
 def _differing(options: Mapping[str, tuple[Any, Any]]) -> str:
     """Which options, name -> (value, default), are not left alone."""
-    return ", ".join(f"{name}={value!r}" for name, (value, plain) in options.items() if value != plain)
+    return ", ".join(f"{name}={value!r}" for name, (value, default) in options.items() if value != default)
