@@ -16,6 +16,7 @@ from pagedviz.chat import Messages, Template, conversations
 from pagedviz.engine.audit import Auditor
 from pagedviz.engine.config import EngineConfig
 from pagedviz.engine.core import EngineCore
+from pagedviz.engine.delivery import Delivery
 from pagedviz.engine.facts import engine_info, engine_stats
 from pagedviz.engine.forks import Turn
 from pagedviz.engine.keywords import check_keywords
@@ -23,6 +24,7 @@ from pagedviz.engine.metrics import MetricsServer
 from pagedviz.engine.outputs import RequestOutput
 from pagedviz.engine.prompts import Prompt, Prompts, as_list, new_request
 from pagedviz.engine.request import Request
+from pagedviz.engine.request_ids import RequestIds
 from pagedviz.engine.runner import Runner
 from pagedviz.engine.sampling.defaults import defaults_of
 from pagedviz.engine.sampling.sampler import Sampler
@@ -34,7 +36,7 @@ from pagedviz.memory import EvictionPolicy
 from pagedviz.models import PagedModel, load
 from pagedviz.models.devices import find_device, find_dtype
 from pagedviz.trace.state import State
-from pagedviz.values import sayable, whole
+from pagedviz.values import whole
 
 
 class Engine:
@@ -78,9 +80,8 @@ class Engine:
             {"device": self.config.num_device_blocks, "host": self.config.num_host_blocks},
         )
         self._bus.subscribe(self._auditor)
-        self._next_request = 0
-        self._names: set[str] = set()
-        self._undelivered: dict[str, RequestOutput] = {}
+        self._ids = RequestIds()
+        self._delivery = Delivery(self._core, self._turn)
 
     @classmethod
     def from_pretrained(
@@ -127,7 +128,7 @@ class Engine:
             RequestError: a prompt or a parameter is at fault; then none of them was begun.
         """
         begun = self._begin(prompts, params, sampling)
-        for _ in self._drive(begun):
+        for _ in self._delivery.drive(begun):
             pass
         return [request.output() for request, _ in begun]
 
@@ -172,7 +173,7 @@ class Engine:
 
         The requests join the queue when the loop begins. A loop that is left early aborts what it began.
         """
-        return self._drive(self._begin(prompts, params, sampling))
+        return self._delivery.drive(self._begin(prompts, params, sampling))
 
     def _begin(
         self, prompts: Prompts, params: Any, sampling: dict[str, Any]
@@ -183,31 +184,6 @@ class Engine:
             raise RequestError(f"{len(many)} sampling parameters for {len(prompts)} prompts: give one, or one each")
         with self._turn:
             return [self._request(prompt, own, sampling, None) for prompt, own in zip(prompts, many, strict=True)]
-
-    def _drive(self, begun: Sequence[tuple[Request, tuple[str, ...]]]) -> Iterator[RequestOutput]:
-        mine = [request.id for request, _ in begun]
-        try:
-            with self._turn:
-                for request, texts in begun:
-                    self._core.add(request, texts)
-            while (news := self._next(mine)) is not None:
-                yield from news
-        finally:
-            with self._turn:
-                self._core.abort([self._core.requests[i] for i in mine if i in self._core.requests])
-                for request_id in mine:
-                    self._undelivered.pop(request_id, None)
-
-    def _next(self, mine: Sequence[str]) -> list[RequestOutput] | None:
-        """What is new of these requests, else a step for them; None once they have ended."""
-        with self._turn:
-            # Another stream's step, or another thread's, may have brought some of it.
-            news = [self._undelivered.pop(name) for name in mine if name in self._undelivered]
-            if not news:
-                if not any(name in self._core.requests for name in mine):
-                    return None
-                self._step()
-        return news
 
     # -- one step at a time ------------------------------------------------------------------------------------
 
@@ -227,20 +203,8 @@ class Engine:
     def step(self) -> list[RequestOutput]:
         """Run one step; returns the requests that got a token since the last call."""
         with self._turn:
-            self._step()
-            delivered, self._undelivered = self._undelivered, {}
-        return list(delivered.values())
-
-    def _step(self) -> None:
-        """Run one step; what it brings waits in ``_undelivered``, also when a subscriber raises."""
-        core = self._core
-        try:
-            core.step()
-        finally:
-            while core.touched:
-                request_id, request = next(iter(core.touched.items()))
-                self._undelivered[request_id] = request.output()
-                del core.touched[request_id]
+            self._delivery.step()
+            return self._delivery.take_all()
 
     def preview(self) -> Preview:
         """What the next step would do to memory: it is planned, and not taken.
@@ -258,7 +222,7 @@ class Engine:
 
     def has_unfinished_requests(self) -> bool:
         """True while ``step`` has something to return."""
-        return bool(self._core.requests or self._undelivered)
+        return bool(self._core.requests or self._delivery)
 
     def unfinished_request_ids(self) -> list[str]:
         """Ids of the requests that run or wait, in the order in which they came."""
@@ -269,40 +233,26 @@ class Engine:
         with self._turn:
             request = self._core.requests.get(request_id)
             if request is not None:
-                self._undelivered.pop(request_id, None)
+                self._delivery.drop(request_id)
                 self._core.abort([request])
         return request is not None
 
     def _request(
         self, prompt: Prompt, params: Any, sampling: dict[str, Any], request_id: str | None
     ) -> tuple[Request, tuple[str, ...]]:
-        if request_id is None:
-            request_id = self._free_id()
-        elif not isinstance(request_id, str) or request_id != sayable(request_id):
-            raise RequestError(f"request_id={request_id!r}: must be a string that UTF-8 can write")
-        elif request_id in self._names:
-            raise RequestError(f"request_id={request_id!r} is taken: an id names one request in a trace")
-        request_id = str(request_id)  # numpy's texts are texts, which no trace takes
         request, texts = new_request(
             prompt,
             params,
             sampling,
-            request_id=request_id,
+            request_id=self._ids.free(request_id),
             first_sequence=self._core.next_sequence,
             tokenizer=self.tokenizer,
             spec=self._paged.spec,
             config=self.config,
         )
         self._core.new_sequences(len(request.sequences))
-        self._names.add(request_id)
+        self._ids.take(request.id)
         return request, texts
-
-    def _free_id(self) -> str:
-        while True:
-            request_id = f"r{self._next_request}"
-            self._next_request += 1
-            if request_id not in self._names:
-                return request_id
 
     # -- watching ----------------------------------------------------------------------------------------------
 

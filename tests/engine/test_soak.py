@@ -104,7 +104,7 @@ def kept(engine):
     core, state = engine._core, engine._auditor.told
     manager = core.manager
     return {
-        "requests": len(core.requests) + len(core.touched) + len(engine._undelivered),
+        "requests": len(core.requests) + len(core.touched) + len(engine._delivery),
         "queues": len(core.scheduler.waiting) + len(core.scheduler.running),
         "tables": len(manager._tables) + len(manager.names) + len(manager._swapped) + len(manager.finder._names),
         "events": len(core._pending) + len(state.requests) + len(state.sequences),
