@@ -44,6 +44,7 @@ bench: ready  ## Compare with model.generate; measure recording, the memory hier
 	$(BIN)/pagedviz bench prefix --num-device-blocks 400
 	$(BIN)/pagedviz bench swap
 	$(BIN)/pagedviz bench waste
+	$(BIN)/pagedviz bench policies
 	$(BIN)/pagedviz bench trace
 
 clean:  ## Remove what the targets above made, except models in the user's cache

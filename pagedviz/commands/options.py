@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from pagedviz.attention.backends import BACKENDS
 from pagedviz.commands.output import console, knows_unicode, working
 from pagedviz.memory.eviction import LIVE
 
@@ -31,7 +32,7 @@ ENGINE_OPTIONS: dict[str, dict[str, Any]] = {
         "default": True,
         "help": "keep full blocks for reuse",
     },
-    "attention": {"default": "auto", "help": "auto, numba, torch or triton"},
+    "attention": {"default": "auto", "help": f"auto, {', '.join(BACKENDS)}"},
     "device": {"default": "auto", "help": "auto, cpu, cuda, ..."},
     "dtype": {"default": "auto", "help": "auto, float32, float16 or bfloat16"},
 }

@@ -1,6 +1,7 @@
 """The command line, with a tiny model in a folder."""
 
 import json
+import re
 import shutil
 from inspect import signature
 from pathlib import Path
@@ -12,6 +13,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 import pagedviz as pv
+from pagedviz.attention import BACKENDS
 from pagedviz.cli import main
 from pagedviz.commands import COMMANDS
 from pagedviz.commands.bench import BENCHMARKS
@@ -337,6 +339,17 @@ def test_bench_measures_both_sides_and_keeps_a_csv(what, size, folder, tmp_path,
     assert len(rows) == 1
     assert rows[0]["batch"] == 2
     assert path.read_text(encoding="utf-8").splitlines()[0].startswith("batch,new_tokens,")
+
+
+def test_make_bench_runs_every_benchmark():
+    makefile = (Path(__file__).parents[2] / "Makefile").read_text(encoding="utf-8")
+    assert [*re.findall(r"pagedviz bench (\w+)", makefile)] == [*BENCHMARKS]
+
+
+def test_the_help_names_every_attention_backend(capsys):
+    with pytest.raises(SystemExit):
+        main(["record", "--help"])
+    assert f"auto, {', '.join(BACKENDS)}" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)
