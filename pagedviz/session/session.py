@@ -86,9 +86,10 @@ class Session(Run):
 
         Raises:
             RequestError: there is no template, or messages or a parameter are at fault.
-            SessionError: the session is closed.
+            SessionError: the session is closed, or its engine takes no requests.
         """
         self._check_open()
+        self._held.taking_requests("chat")  # before anything is said of a template that it has not either
         template = Template(chat_template, add_generation_prompt, continue_final_message, chat_template_kwargs)
         prompt = template.prompt(getattr(self.engine, "tokenizer", None), messages)
         return self.submit(prompt, params, request_id=request_id, **sampling)

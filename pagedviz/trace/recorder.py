@@ -81,8 +81,8 @@ class Recorder:
         if batch.seq < self._next_seq:
             return  # the snapshot has it
         assert batch.seq == self._next_seq, "the bus delivers every batch, in order"
-        self._batches.append(batch)
         self._lines.append(codec.encode_batch(batch))
+        self._batches.append(batch)
         self._seqs.append(batch.seq)
         self._next_seq += len(batch.events)
 

@@ -32,15 +32,14 @@ def test_an_engine_that_only_steps_is_run_recorded_and_shown():
 def test_what_such_an_engine_cannot_do_is_told_and_the_run_goes_on():
     with pv.Session(Least()) as session:
         session.step()
-        for act in (lambda: session.submit("a"), lambda: session.abort("r0")):
+        asked = [{"role": "user", "content": "a"}]
+        for act in (lambda: session.submit("a"), lambda: session.chat(asked), lambda: session.abort("r0")):
             with pytest.raises(pv.SessionError, match="a Least takes no requests; it can only be watched"):
                 act()
         with pytest.raises(pv.ConfigError, match="this engine foretells nothing"):
             session.break_on(break_before="BlockEvicted")
         with pytest.raises(pv.ConfigError, match="cannot tell what its next step will cause"):
             session.predict()
-        with pytest.raises(pv.RequestError, match="the engine has none: give a text or token ids"):
-            session.chat([{"role": "user", "content": "a"}])
         session.predict(False)
         session.stop()
         assert (session.status.state, session.status.step) == ("stopped", 1)

@@ -127,13 +127,13 @@ def test_step_needs_a_number_of_steps(session):
 
 @pytest.mark.parametrize("options", [{"n": 800}, {"until": 800}])
 def test_ctrl_c_pauses_single_steps(session, options):
-    stepper = session._loop
+    loop = session._loop
 
     def interrupt(batch):
         if batch.step == 3:
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-            with stepper._control:
-                stepper._control.wait_for(lambda: not stepper._orders.owed, 30)
+            with loop._control:
+                loop._control.wait_for(lambda: not loop._orders.owed, 30)
 
     session.submit("one two", max_tokens=900, ignore_eos=True)
     unsubscribe = session.engine.subscribe(interrupt)
@@ -142,7 +142,7 @@ def test_ctrl_c_pauses_single_steps(session, options):
     unsubscribe()
 
     assert (session.status.state, session.status.step) == ("paused", 3)
-    assert not stepper.moving
+    assert not loop.moving
 
 
 def test_submit_while_it_runs_and_after_it_ended(session):
