@@ -13,6 +13,7 @@ import minify  # tdewolff-minify
 from pagedviz.browser.bundle import DIST, script_source, stamp, style_source
 from pagedviz.browser.manifest import panels
 from pagedviz.browser.schema import PLACE, schema
+from pagedviz.trace import Counters
 
 ROOT = Path(__file__).parents[1]
 WIDGETS = ROOT / "pagedviz" / "widgets"
@@ -61,7 +62,7 @@ def made() -> dict[Path, str]:
     """All that is made, by where it is kept."""
     script, style = script_source(), style_source()
     return {
-        PLACE: schema(),
+        PLACE: schema(Counters.__struct_fields__),
         DIST / "dashboard.js": stamp(script) + minify.string("application/javascript", script) + "\n",
         DIST / "dashboard.css": stamp(style) + minify.string("text/css", style) + "\n",
         WIDGETS / "panels.py": PANELS_HEAD + "".join(PANEL.format(panel=panel) for panel in panels()),
@@ -90,6 +91,6 @@ def documented(text: str) -> str:
 
 if __name__ == "__main__":
     DIST.mkdir(exist_ok=True)
-    PLACE.write_text(schema(), encoding="utf-8")  # the dashboard is made of it
+    PLACE.write_text(schema(Counters.__struct_fields__), encoding="utf-8")  # the dashboard is made of it
     for path, text in made().items():
         path.write_text(text, encoding="utf-8")

@@ -23,11 +23,11 @@ MAY_IMPORT = {
     "attention": {"errors", "events", "lazy", "pagedviz_kernels", "values"},
     "models": {"lazy", "attention", "errors", "events", "values"},
     "engine": {"_version", "attention", "chat", "errors", "events", "lazy", "memory", "models", "values"},
-    "trace": {"errors", "events", "files", "values"},
+    "trace": {"browser", "errors", "events", "files", "values"},
     "figures": {"errors", "events", "trace", "values"},
     "lab": {"_version", "errors", "events", "memory", "trace", "values"},
     "session": {"chat", "engine", "errors", "events", "trace", "values"},
-    "browser": {"events", "trace"},
+    "browser": {"events"},
     "widgets": {"browser", "errors", "events", "figures", "lazy", "trace", "values"},
     "bench": {"attention", "engine", "errors", "events", "lab", "memory", "models", "trace"},
     "__init__": {
@@ -48,7 +48,6 @@ EXCEPTIONS = {
     ("engine/audit.py", "trace"): "the audit proves events against tables, so it needs what events mean",
     ("engine/engine.py", "trace"): "a snapshot of the engine is a state",
     ("engine/facts.py", "trace"): "what events count is counted once, by the reducer",
-    ("trace/trace.py", "browser"): "`to_html` asks for the page when called",
 }
 
 WITHOUT_TORCH = sorted(

@@ -14,7 +14,6 @@ import re
 from string import Template
 
 from pagedviz.browser.bundle import HOME, bundle, stylesheet
-from pagedviz.trace.file import pack
 
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\.\./index\.js";\n', re.MULTILINE)
 _LONGEST_TITLE = 80
@@ -25,7 +24,7 @@ def page(trace: bytes, model: str, message: str = "") -> bytes:
     """The page that shows a trace.
 
     Args:
-        trace: the bytes of its file, not compressed.
+        trace: the bytes of its file, packed with gzip.
         model: what the window is called after.
         message: a sentence for the person, shown beside the run.
     """
@@ -35,7 +34,7 @@ def page(trace: bytes, model: str, message: str = "") -> bytes:
         title=html.escape(f"{_plain(model, _LONGEST_TITLE)} \u00b7 pagedviz"),
         style=style,
         message=html.escape(_plain(message, 1000)),
-        trace=base64.b64encode(pack(trace)).decode(),
+        trace=base64.b64encode(trace).decode(),
         script=script,
     )
     return text.encode()

@@ -1,4 +1,4 @@
-"""What the browser must know of events, made of the records: families, headings, counters, and what fields hold.
+"""What the browser must know of events, made of the records: families, headings, captions, counters, fields.
 
 Decides only how it is written in ``run/schema.json``. ``make bundle`` writes it, a test keeps it fresh.
 """
@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import typing
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pagedviz.events import GUESSED, KINDS
 from pagedviz.events.codec import VERSION
 from pagedviz.events.kinds import FAMILIES, SECTIONS, Int
-from pagedviz.trace.state import Counters
 
 PLACE = Path(__file__).parent / "run" / "schema.json"
 
@@ -30,8 +30,11 @@ _TYPES: dict[Any, str] = {
 """What a field of an event may hold, and what the browser calls that."""
 
 
-def schema() -> str:
+def schema(counters: Sequence[str]) -> str:
     """The text of ``schema.json``.
+
+    Args:
+        counters: what a state counts, in order.
 
     Raises:
         TypeError: a field holds what the browser cannot check, or something else than in another kind.
@@ -48,15 +51,17 @@ def schema() -> str:
                 )
             if fields.setdefault(field, written) != written:
                 raise TypeError(f"{name}.{field} is {written}, and {fields[field]} in another kind of event")
+    told_of = {name: kind.about.telling for name, kind in KINDS.items() if kind.about.telling}
     told = {
         "version": VERSION,
-        "counters": Counters.__struct_fields__,
+        "counters": list(counters),
         "fields": {field: written for field, written in fields.items() if written != "int"},
         "families": {
             family: {name: kind.about.counter for name, kind in KINDS.items() if kind.about.family == family}
             for family in FAMILIES
         },
         "foretold": list(GUESSED),
+        "telling": sorted(told_of, key=told_of.__getitem__, reverse=True),
         "sections": {section: _kinds_of(section) for section in SECTIONS},
     }
     return json.dumps(told, indent=1) + "\n"

@@ -54,6 +54,7 @@ class About(NamedTuple):
         counter: what it counts as one of, a field of the state's counters; "" if it is not counted.
         guesses: what a person can guess of it before the step that causes it. The engine can tell such a kind
             beforehand.
+        telling: how much it says of a step: the caption is the step's most telling event. 0: never the caption.
     """
 
     family: str
@@ -61,6 +62,7 @@ class About(NamedTuple):
     rank: int = 0
     counter: str = ""
     guesses: tuple[str, ...] = ()
+    telling: int = 0
 
 
 class Event(msgspec.Struct, frozen=True, array_like=True, tag=True, gc=False):

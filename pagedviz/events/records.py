@@ -32,7 +32,7 @@ class StepStarted(Event, frozen=True):
 class StepFinished(Event, frozen=True):
     """The K and V of all that was scheduled are in their slots; what follows was decided from the logits."""
 
-    about: ClassVar[About] = About("engine", "How long it took")
+    about: ClassVar[About] = About("engine", "How long it took", telling=1)
     duration_us: Int
     prefill_tokens: Int
     decode_tokens: Int
@@ -60,7 +60,7 @@ class KernelLaunched(Event, frozen=True):
 class RequestAdded(Event, frozen=True):
     """A request joined the waiting queue."""
 
-    about: ClassVar[About] = About("request", "Who came and who ran")
+    about: ClassVar[About] = About("request", "Who came and who ran", telling=8)
     request: str
     sequences: tuple[Int, ...]
     """Its samples' sequence ids. All but the first start when the prompt is in memory (``SequenceForked``)."""
@@ -76,7 +76,7 @@ class RequestAdded(Event, frozen=True):
 class RequestScheduled(Event, frozen=True):
     """A request left the waiting queue and runs from this step on."""
 
-    about: ClassVar[About] = About("request", "Who came and who ran")
+    about: ClassVar[About] = About("request", "Who came and who ran", telling=7)
     request: str
     resumed: bool
     """True when it ran before and was preempted."""
@@ -86,7 +86,7 @@ class RequestPreempted(Event, frozen=True):
     """A running request gave all its blocks back and waits again."""
 
     about: ClassVar[About] = About(
-        "request", "Who had to make room", counter="preempted", guesses=("request", "sequence", "block")
+        "request", "Who had to make room", counter="preempted", guesses=("request", "sequence", "block"), telling=18
     )
     request: str
     mode: str
@@ -101,7 +101,7 @@ class RequestPreempted(Event, frozen=True):
 class RequestFinished(Event, frozen=True):
     """The last sequence of a request ended."""
 
-    about: ClassVar[About] = About("request", "What ended", rank=1, counter="finished")
+    about: ClassVar[About] = About("request", "What ended", rank=1, counter="finished", telling=10)
     request: str
     reason: str
     """``stop``, ``length``, ``abort``, as in vLLM, or ``error``; of the sequence that ended last."""
@@ -113,7 +113,7 @@ class SequenceForked(Event, frozen=True):
     A sample has waited for it. A beam is new: it begins with a copy of its parent's tokens.
     """
 
-    about: ClassVar[About] = About("request", "Which blocks were taken", rank=1)
+    about: ClassVar[About] = About("request", "Which blocks were taken", rank=1, telling=11)
     request: str
     parent: Int
     child: Int
@@ -123,7 +123,7 @@ class SequenceForked(Event, frozen=True):
 class SequenceFinished(Event, frozen=True):
     """A sequence produces no more tokens."""
 
-    about: ClassVar[About] = About("request", "What ended")
+    about: ClassVar[About] = About("request", "What ended", telling=9)
     request: str
     sequence: Int
     reason: str
@@ -140,7 +140,7 @@ class SequenceDropped(Event, frozen=True):
 class TokenAppended(Event, frozen=True):
     """A sampled token took its position. Its K and V are computed by a later step."""
 
-    about: ClassVar[About] = About("token", "What was written")
+    about: ClassVar[About] = About("token", "What was written", telling=2)
     sequence: Int
     position: Int
     token: Int
@@ -153,7 +153,7 @@ class TokenAppended(Event, frozen=True):
 class BlockAllocated(Event, frozen=True):
     """A free block became entry ``logical`` of a sequence's block table."""
 
-    about: ClassVar[About] = About("block", "Which blocks were taken", counter="allocated")
+    about: ClassVar[About] = About("block", "Which blocks were taken", counter="allocated", telling=5)
     tier: str
     group: Int
     block: Int
@@ -166,7 +166,7 @@ class BlockAllocated(Event, frozen=True):
 class BlockFilled(Event, frozen=True):
     """The last slot of a block was written; its content has a name from now on."""
 
-    about: ClassVar[About] = About("block", "What was written", counter="filled")
+    about: ClassVar[About] = About("block", "What was written", counter="filled", telling=3)
     tier: str
     group: Int
     block: Int
@@ -179,7 +179,7 @@ class BlockFilled(Event, frozen=True):
 class BlockShared(Event, frozen=True):
     """One more sequence has the block in its table, as entry ``logical``, instead of what was there."""
 
-    about: ClassVar[About] = About("block", None, counter="shared")
+    about: ClassVar[About] = About("block", None, counter="shared", telling=6)
     tier: str
     group: Int
     block: Int
@@ -192,7 +192,12 @@ class BlockCopied(Event, frozen=True):
     """Copy-on-write: ``sequence`` is about to write into a block it shares, and got a copy of its own."""
 
     about: ClassVar[About] = About(
-        "block", "Which blocks were taken", rank=1, counter="copied", guesses=("block", "sequence", "request")
+        "block",
+        "Which blocks were taken",
+        rank=1,
+        counter="copied",
+        guesses=("block", "sequence", "request"),
+        telling=17,
     )
     tier: str
     group: Int
@@ -217,7 +222,7 @@ class BlockReleased(Event, frozen=True):
 class BlockFreed(Event, frozen=True):
     """Nobody has the block any more, and its content is given up; it can be handed out again."""
 
-    about: ClassVar[About] = About("block", None, counter="freed")
+    about: ClassVar[About] = About("block", None, counter="freed", telling=4)
     tier: str
     group: Int
     block: Int
@@ -246,7 +251,7 @@ class PrefixHit(Event, frozen=True):
     so nothing was saved that was not lost.
     """
 
-    about: ClassVar[About] = About("cache", "What the cache knew")
+    about: ClassVar[About] = About("cache", "What the cache knew", telling=13)
     request: str
     sequence: Int
     blocks: Int
@@ -273,7 +278,7 @@ class BlockEvicted(Event, frozen=True):
     The content is given up, or has gone down from the device to the host tier: ``SwappedOut`` came before then.
     """
 
-    about: ClassVar[About] = About("cache", "What was given up", counter="evicted", guesses=("block",))
+    about: ClassVar[About] = About("cache", "What was given up", counter="evicted", guesses=("block",), telling=14)
     tier: str
     group: Int
     block: Int
@@ -291,7 +296,7 @@ class PrefixCacheReset(Event, frozen=True):
     ``reason`` is a sentence's end: ``the weight lm_head.weight was written``; empty in traces of before.
     """
 
-    about: ClassVar[About] = About("cache", "What the cache knew")
+    about: ClassVar[About] = About("cache", "What the cache knew", telling=12)
     blocks: Int
     reason: str = ""
 
@@ -305,7 +310,9 @@ class SwappedOut(Event, frozen=True):
     ``request`` is the one that was preempted; empty when cached blocks went down as they were evicted.
     """
 
-    about: ClassVar[About] = About("tier", "What moved between the tiers", guesses=("block", "request", "sequence"))
+    about: ClassVar[About] = About(
+        "tier", "What moved between the tiers", guesses=("block", "request", "sequence"), telling=15
+    )
     request: str
     pairs: tuple[tuple[Int, Int], ...]
     num_bytes: Int
@@ -315,7 +322,9 @@ class SwappedOut(Event, frozen=True):
 class SwappedIn(Event, frozen=True):
     """The content of host blocks was copied to device blocks: ``pairs`` of (host block, device block)."""
 
-    about: ClassVar[About] = About("tier", "What moved between the tiers", guesses=("block", "request", "sequence"))
+    about: ClassVar[About] = About(
+        "tier", "What moved between the tiers", guesses=("block", "request", "sequence"), telling=16
+    )
     request: str
     pairs: tuple[tuple[Int, Int], ...]
     num_bytes: Int

@@ -137,7 +137,7 @@ class Trace:
         """
         from pagedviz.browser.page import page
 
-        write(path, page(self.to_bytes(), self.info.name, self.damage), "page")
+        write(path, page(file.pack(self.to_bytes()), self.info.name, self.damage), "page")
 
     def to_perfetto(self, path: str | os.PathLike[str]) -> None:
         """Write the run as Chrome trace events (JSON), which https://ui.perfetto.dev opens.

@@ -13,6 +13,7 @@ from pagedviz.browser.page import page as page_of
 from pagedviz.events import Batch, BlockFreed
 from pagedviz.events.codec import encode_batch
 from pagedviz.trace import Trace
+from pagedviz.trace.file import pack
 
 FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 DROP = """([name, data, type]) => {
@@ -312,7 +313,7 @@ def test_texts_of_models_stay_texts(on_disk, trace, tmp_path):
 
 
 def test_a_message_is_shown_beside_the_run(on_disk, trace, tmp_path):
-    (tmp_path / "run.html").write_bytes(page_of(trace.to_bytes(), "toy", "line 9 is damaged: <b>x</b>"))
+    (tmp_path / "run.html").write_bytes(page_of(pack(trace.to_bytes()), "toy", "line 9 is damaged: <b>x</b>"))
     one = on_disk(tmp_path / "run.html")
     one.wait_for_step(trace.last_step)
     assert one.page.inner_text("[data-testid=status]") == "line 9 is damaged: <b>x</b>"

@@ -44,6 +44,8 @@ def missing(name, kind):
         yield f"{name} has no sentence in pagedviz/figures/theme.json"
     if kind.about.family != "engine" and name not in THEME["kinds"]:
         yield f"{name} has no name for people in pagedviz/figures/theme.json, kinds"
+    if kind.about.guesses and name not in THEME["asks"]:
+        yield f"{name} can be guessed, and pagedviz/figures/theme.json, asks, has no question"
     if kind.about.counter and kind.about.counter not in Counters.__struct_fields__:
         yield f"{name} counts as {kind.about.counter!r}, which is no field of Counters in pagedviz/trace/state.py"
 
@@ -56,10 +58,10 @@ def test_an_event_has_all_that_it_needs(name):
 
 def test_what_an_event_lacks_is_told():
     class SomethingHappened(Event, frozen=True):
-        about: ClassVar[About] = About("block", counter="somethings")
+        about: ClassVar[About] = About("block", counter="somethings", guesses=("block",))
 
     assert SomethingHappened.about.section == ALSO
-    assert len(list(missing("SomethingHappened", SomethingHappened))) == 6
+    assert len(list(missing("SomethingHappened", SomethingHappened))) == 7
 
 
 @pytest.mark.parametrize("family", [requests, blocks, cache], ids=lambda module: module.__name__.rpartition(".")[2])

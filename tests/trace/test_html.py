@@ -16,6 +16,7 @@ from pagedviz.browser.bundle import HOME, bundle, stylesheet
 from pagedviz.browser.page import page
 from pagedviz.errors import TraceFileError
 from pagedviz.trace import Trace
+from pagedviz.trace.file import pack
 
 LIMIT = 150_000
 
@@ -159,7 +160,7 @@ def test_texts_of_tokens_are_in_the_trace_only(trace, tmp_path):
 
 
 def test_a_message_is_text_too(trace):
-    text = page(trace.to_bytes(), "toy", 'line 3 is damaged: "</script><b>\x07').decode()
+    text = page(pack(trace.to_bytes()), "toy", 'line 3 is damaged: "</script><b>\x07').decode()
     (attributes,) = [a for a, _ in Parts(text).all("script") if a.get("id") == "trace"]
     assert attributes["data-message"] == 'line 3 is damaged: "</script><b>\ufffd'
     assert html.escape('"</script><b>') in text

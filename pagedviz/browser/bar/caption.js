@@ -1,12 +1,10 @@
 /** One line that says what mattered most in the latest step. It is spoken only while the run stands still. */
 import { attr, h, setText } from "../kit/dom.js";
 import { describe } from "../words/describe.js";
+import { SCHEMA } from "../run/schema.js";
 
 /** Kinds from the most telling to the least; kinds not here are never the caption. */
-const TELLING = [
-  "RequestPreempted", "BlockCopied", "SwappedIn", "SwappedOut", "BlockEvicted", "PrefixHit", "PrefixCacheReset", "SequenceForked",
-  "RequestFinished", "SequenceFinished", "RequestAdded", "RequestScheduled", "BlockShared", "BlockAllocated", "BlockFreed", "BlockFilled", "TokenAppended", "StepFinished",
-];
+const TELLING = SCHEMA.telling;
 
 /** How many events back the caption looks. */
 const REACH = 3000;

@@ -9,11 +9,7 @@ import { BEFORE, kindName } from "../words/kinds.js";
 import { blockOf } from "../run/state.js";
 import { pickOf } from "../live/store.js";
 import { say } from "../words/vocabulary.js";
-
-const asks = {
-  BlockEvicted: "Which block goes? Click it in the map.", BlockCopied: "Which block is copied? Click it in the map.",
-  RequestPreempted: "Who has to go? Click one of its blocks or its lane.", SwappedOut: "Whose blocks move to the host? Click one.", SwappedIn: "Whose blocks come back? Click one.",
-};
+import { THEME } from "../words/theme.js";
 
 /** The decisions of a step, each event by field names with what its sentence needs. */
 function decisionsIn(run, step) {
@@ -142,7 +138,7 @@ export function createPredict(store) {
       } else if (asked && asked.step !== run.lastStep + 1) asked = null;
     }
     root.hidden = !isOn && !revealed;
-    setText(question, asked ? `Step ${asked.step} will cause ${list(asked.kinds.map((kind) => `a ${kindName(kind)}`.replace(/^a (?=e)/, "an ")))}. ${say(asks[asked.kinds[0]])}` : isOn ? "Run on: it stops before the next decision." : "");
+    setText(question, asked ? `Step ${asked.step} will cause ${list(asked.kinds.map((kind) => `a ${kindName(kind)}`.replace(/^a (?=e)/, "an ")))}. ${say(THEME.asks[asked.kinds[0]])}` : isOn ? "Run on: it stops before the next decision." : "");
     setText(answer, asked && chosen() ? `You say: ${chosen()}` : "");
     reveal.hidden = !asked;
     const [right, total] = isLive() ? status.score ?? points : points;
