@@ -205,7 +205,7 @@ def test_a_trace_can_be_chosen_with_the_keyboard(shown, trace, other, tmp_path):
         (b'{"format":"pagedviz-trace","version":99}\n', "version 99; this pagedviz reads 1 to 3: update pagedviz"),
         (
             b'{"format":"pagedviz-trace","version":2,"fields":{},"engine":{}}\n',
-            "$.engine.model cannot be undefined",
+            "$.engine.block_size cannot be undefined",
         ),
         (HEADER, "cut off before its first state"),
         (HEADER + b'{"keyframe":7}\n', "line 2 is damaged: $.keyframe cannot be 7"),
