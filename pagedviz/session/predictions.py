@@ -22,6 +22,9 @@ from pagedviz.events import (
     SwappedOut,
 )
 
+_WHO = frozenset({"RequestPreempted", "SwappedOut", "SwappedIn"})
+"""Kinds that ask who: a block stands for the request that has it, and one that several have for none."""
+
 
 class Pick(msgspec.Struct, frozen=True, omit_defaults=True):
     """A block of a tier, a sequence or a request: what was guessed, or what was chosen. The others are None."""
@@ -109,7 +112,7 @@ class Predictions:
             self.guess = None
 
     def _still_answers(self, guess: Pick, before: Upcoming, now: Upcoming) -> bool:
-        asked = {kind for kind in before.kinds if _term(guess) in GUESSED[kind]}
+        asked = {kind for kind in before.kinds if self._answers(guess, kind)}
         return (
             before.step == now.step
             and not asked.isdisjoint(now.kinds)
@@ -117,11 +120,25 @@ class Predictions:
             and (guess.request is None or guess.request in self._requests.values())
         )
 
+    def _owners(self, pick: Pick) -> list[str]:
+        """The requests that have the block, if it is one."""
+        if pick.block is None:
+            return []
+        place = (pick.tier, pick.block)
+        return sorted(
+            {self._requests[id_] for id_, blocks in self._blocks.items() if any(place == entry for entry in blocks)}
+        )
+
+    def _answers(self, guess: Pick, kind: str) -> bool:
+        """Whether the guess is one for this kind of decision."""
+        return _term(guess) in GUESSED[kind] and not (kind in _WHO and len(self._owners(guess)) > 1)
+
     def take(self, pick: Pick) -> None:
         """Note what a person expects; a later guess for the same step replaces it.
 
         Raises:
-            SessionError: there is nothing to guess, or not in these terms.
+            SessionError: there is nothing to guess, or not in these terms, or the block is of several requests
+                where it is asked who.
             ConfigError: there is no such sequence or request.
         """
         upcoming = self.upcoming
@@ -136,6 +153,12 @@ class Predictions:
             raise ConfigError(f"sequence={pick.sequence!r} is none of {sorted(requests)}")
         if pick.request is not None and pick.request not in requests.values():
             raise ConfigError(f"request={pick.request!r} is none of {sorted(set(requests.values()))}")
+        if not any(self._answers(pick, kind) for kind in upcoming.kinds):
+            owners = ", ".join(self._owners(pick))
+            raise SessionError(
+                f"step {upcoming.step} causes {', '.join(upcoming.kinds)}: block {pick.block} belongs to requests "
+                f"{owners}; guess a block that only one of them has, or a request"
+            )
         self.guess = pick
 
     def judge(self, batches: Iterable[Batch], *, over: bool) -> None:
@@ -157,7 +180,7 @@ class Predictions:
         decisions = [item for item in events if _is_decision(item[1])]
         for step, event in sorted(decisions, key=lambda item: order.index(type(item[1]).__name__)):
             kind = type(event).__name__
-            if _term(guess) not in GUESSED[kind]:
+            if not self._answers(guess, kind):
                 continue
             picks = tuple(dict.fromkeys(_in_terms(self._picks(event), guess)))
             why = _why(event, why_preempted)
@@ -167,7 +190,7 @@ class Predictions:
             if found is None:
                 found = Prediction(step, kind, guess, picks, why, right=False)
         happened = {type(event).__name__ for _, event in events}
-        open_ = any(_term(guess) in GUESSED[kind] for kind in upcoming.kinds if kind not in happened)
+        open_ = any(self._answers(guess, kind) for kind in upcoming.kinds if kind not in happened)
         if found is not None and (found.right or over or not open_):
             self.made = (*self.made, self._all_of_kind(found, events))
 

@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Iterator
 
+from pagedviz.errors import SessionError
 from pagedviz.events import GUESSED, AnyEvent, BlockEvicted, BlockFilled, PrefixHit, RequestScheduled
 from pagedviz.session.predictions import Pick, Predictions, Upcoming
 from pagedviz.trace import State, Trace, apply
@@ -102,7 +103,11 @@ def guesses(trace: Trace, dice: random.Random) -> Iterator[dict[str, object]]:
             if ("block" if pick.block is not None else "request") not in terms:
                 yield {"step": step, "guess": given(pick), "right": None}
                 continue
-            predictions.take(pick)
+            try:
+                predictions.take(pick)
+            except SessionError:  # it is asked who, and several requests have the block
+                yield {"step": step, "guess": given(pick), "right": None}
+                continue
             predictions.judge(batches, over=True)
             yield {"step": step, "guess": given(pick), "right": predictions.made[-1].right}
 

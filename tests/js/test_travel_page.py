@@ -318,6 +318,80 @@ def test_every_kind_but_the_engines_own_can_be_chosen(live, control):
     assert {kind for kind in KINDS if kind in offered} == set(KINDS) - engines
 
 
+def shared_by_requests(trace: Trace, step: int) -> set[int]:
+    """The device blocks that several requests have after a step."""
+    state = trace.state_at(step)
+    owners = {
+        number: {state.sequences[sequence].request for sequence, _ in block.holders}
+        for number, block in state.blocks["device"].items()
+    }
+    return {number for number, names in owners.items() if len(names) > 1}
+
+
+def ask_live(view: View, *kinds: str) -> None:
+    """Python stops the run before the next step, and asks."""
+    view.page.evaluate(
+        "(kinds) => { harness.state = 'paused'; harness.more.predicting = true;"
+        "harness.more.upcoming = {step: harness.step + 1, kinds}; }",
+        list(kinds),
+    )
+    view.do("harness.batch(0)")
+
+
+def press_block(view: View, block: int) -> None:
+    view.page.locator("canvas.pv-map").first.focus()
+    press(view, "Home", *["ArrowRight"] * block, "Enter")
+
+
+@pytest.fixture(scope="module")
+def sharing(streams) -> Trace:
+    """A run in which somebody is preempted while requests share blocks."""
+    return streams.trace_of(streams.random_run(2, steps=60))
+
+
+def shared_at_a_preemption(trace: Trace) -> tuple[int, int]:
+    """The step of one, and a block that several requests have before it."""
+    step = next(s for s in steps_with(trace, "RequestPreempted") if shared_by_requests(trace, s - 1))
+    return step, min(shared_by_requests(trace, step - 1))
+
+
+def test_a_block_of_several_requests_does_not_say_who_in_a_recorded_run(browser, sharing):  # noqa: F811
+    view = View(browser, sharing.to_bytes(), width=1280)
+    view.page.evaluate(f"() => {{ {RECORDED} }}")
+    view.do("harness.all()")
+    step, block = shared_at_a_preemption(sharing)
+    view.part("scrubber").fill(str(step - 1))
+    view.part("predict").click()
+    click(view, "forward")
+    assert "Who has to go?" in view.part("question").inner_text()
+    press_block(view, block)
+    said = view.page.locator(".pv-answer").inner_text()
+    assert said.startswith(f"Block {block} belongs to ")
+    assert said.endswith(": click a block that only one request has.")
+    click(view, "reveal")
+    assert not view.part("result").inner_text().startswith(("Right", "Not"))
+    assert view.part("score").inner_text() == ""
+    assert view.errors == []
+    view.page.close()
+
+
+@pytest.mark.parametrize("kind", ["RequestPreempted", "SwappedOut"])
+def test_a_block_of_several_requests_is_not_sent_as_who(browser, sharing, kind):  # noqa: F811
+    view = View(browser, sharing.to_bytes(), width=1280)
+    view.page.evaluate(f"() => {{ {LIVE} }}")
+    step, block = shared_at_a_preemption(sharing)
+    view.do(f"harness.batch({sum(batch.step < step for batch in sharing.batches)})")
+    assert int(view.root("step")) == step - 1
+    ask_live(view, kind)
+    press_block(view, block)
+    assert "click a block that only one request has" in view.page.locator(".pv-answer").inner_text()
+    view.part("reveal").click()
+    view.page.evaluate(FRAMES)
+    assert "guess" not in [message["cmd"] for message in view.page.evaluate("harness.sent")]
+    assert view.errors == []
+    view.page.close()
+
+
 def test_predicting_a_live_run_is_asked_of_python(live):
     live.part("predict").click()
     assert live.page.evaluate("harness.sent.at(-1)") == {"cmd": "predict", "on": True}

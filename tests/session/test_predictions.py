@@ -4,8 +4,8 @@ import pytest
 from stopping import events_in, kinds_in, rest, stops
 
 import pagedviz as pv
-from pagedviz.events import RequestPreempted
-from pagedviz.session.predictions import Pick
+from pagedviz.events import Batch, BlockCopied, RequestPreempted
+from pagedviz.session.predictions import Pick, Predictions
 
 
 def test_it_stops_before_every_decision_and_does_not_say_which(pressed):
@@ -60,6 +60,39 @@ def test_choice_and_why_are_the_events(pressed):
     assert (made.kind, made.guess, made.right) == ("RequestPreempted", Pick(request=first), False)
     assert made.choice == tuple(Pick(request=event.request) for event in events)
     assert made.why == events[0].reason
+
+
+def _asked(*kinds):
+    """Sequences 0 and 1 of one request, 2 of another: all have block 0, the first two block 1."""
+    predictions = Predictions()
+    tables = {
+        0: [("device", 0), ("device", 1)],
+        1: [("device", 0), ("device", 1)],
+        2: [("device", 0), ("device", 2)],
+    }
+    predictions.ask(3, kinds, {0: "r0", 1: "r0", 2: "r1"}, tables)
+    return predictions
+
+
+@pytest.mark.parametrize("kind", ["RequestPreempted", "SwappedOut", "SwappedIn"])
+def test_a_block_that_several_requests_have_does_not_say_who(kind):
+    predictions = _asked(kind)
+    with pytest.raises(pv.SessionError, match="block 0 belongs to requests r0, r1"):
+        predictions.take(Pick(0, "device"))
+    assert predictions.guess is None
+    predictions.take(Pick(1, "device"))
+    assert predictions.guess == Pick(1, "device")
+
+
+@pytest.mark.parametrize("copied", [0, 5])
+def test_a_shared_block_is_still_a_guess_of_what_is_copied(copied):
+    predictions = _asked("RequestPreempted", "BlockCopied")
+    predictions.take(Pick(0, "device"))
+    preempted = RequestPreempted("r0", "swap", "no room", 0, 2)
+    copy = BlockCopied(tier="device", group=0, source=copied, target=6, sequence=2, logical=0)
+    predictions.judge([Batch(0, 3, 0, (preempted, copy))], over=True)
+    (made,) = predictions.made
+    assert (made.kind, made.right) == ("BlockCopied", copied == 0)
 
 
 def test_what_cannot_be_guessed_is_told(pressed):

@@ -3,7 +3,7 @@
  * chosen, why, and what Belady would have chosen where the future is known. A live session stops itself; in a recorded run this module stops.
  */
 import { beladyChoice } from "../run/belady.js";
-import { blockName, describe, list } from "../words/describe.js";
+import { blockName, describe, letterOf, list } from "../words/describe.js";
 import { attr, h, pushButton, setText, toggle } from "../kit/dom.js";
 import { BEFORE, kindName } from "../words/kinds.js";
 import { blockOf } from "../run/state.js";
@@ -18,11 +18,22 @@ function decisionsIn(run, step) {
   return found.filter(({ event: { kind, request } }) => kind !== "SwappedOut" || request).sort((a, b) => BEFORE.indexOf(a.event.kind) - BEFORE.indexOf(b.event.kind));
 }
 
+/** Kinds that ask who, not which block. */
+const WHO = ["RequestPreempted", "SwappedOut", "SwappedIn"];
+
+/** Whether a guess names nobody where it is asked who: a block stands for the request that has it, one that several have for none. */
+function isNobody(state, { tier, block, request }) {
+  const holders = request === undefined ? (blockOf(state, block, tier)?.holders ?? []) : [];
+  return new Set(holders.map(([id]) => state.sequences.get(id).request)).size > 1;
+}
+
 /**
  * Whether what a person expects, in the state before, is what an event then chose: the twin of `pagedviz/session/predictions.py`. Null where an event
  * cannot be guessed in these terms.
  */
-function isRight(state, { tier, block, request }, { kind, ...event }) {
+function isRight(state, guess, { kind, ...event }) {
+  const { tier, block, request } = guess;
+  if (WHO.includes(kind) && isNobody(state, guess)) return null;
   const isRequest = request === (event.request ?? state.sequences.get(event.sequence)?.request);
   const isThere = (where, id) => tier === where && block === id;
   switch (kind) {
@@ -91,7 +102,9 @@ export function createPredict(store) {
   function uncover() {
     const { run, feed } = store;
     const { step } = asked;
-    const guess = pickOf(run.stateAt(step - 1).state, store.pinned);
+    const { state } = run.stateAt(step - 1);
+    const pick = pickOf(state, store.pinned);
+    const guess = pick && isGuess(state, pick) ? pick : null;
     if (isOwn) {
       asked = null;
       const isHit = guess && verdictOn(run, step, guess);
@@ -117,10 +130,20 @@ export function createPredict(store) {
     revealed = parts.filter(Boolean).join(" ");
   }
 
-  const chosen = () => {
-    const { request, tier, block } = pickOf(store.state, store.pinned) ?? {};
-    return block === undefined ? request ?? "" : say`block ${blockName(tier, block)}`;
-  };
+  /** Whether a click answers the question, which is the one of the first kind. */
+  const isGuess = (state, pick) => !(WHO.includes(asked.kinds[0]) && isNobody(state, pick));
+
+  /** What a click on a block or a lane says, or why it says nothing. */
+  function chosen() {
+    const pick = pickOf(store.state, store.pinned);
+    if (!pick) return "";
+    const { request, tier, block } = pick;
+    if (block === undefined) return `You say: ${request}`;
+    const name = blockName(tier, block);
+    if (isGuess(store.state, pick)) return `You say: ${say`block ${name}`}`;
+    const letters = list([...new Set(blockOf(store.state, block, tier).holders.map(([id]) => letterOf(id)))]);
+    return say`Block ${name} belongs to ${letters}: click a block that only one request has.`;
+  }
 
   function draw() {
     const { status, run } = store.feed;
@@ -139,7 +162,7 @@ export function createPredict(store) {
     }
     root.hidden = !isOn && !revealed;
     setText(question, asked ? `Step ${asked.step} will cause ${list(asked.kinds.map((kind) => `a ${kindName(kind)}`.replace(/^a (?=e)/, "an ")))}. ${say(THEME.asks[asked.kinds[0]])}` : isOn ? "Run on: it stops before the next decision." : "");
-    setText(answer, asked && chosen() ? `You say: ${chosen()}` : "");
+    setText(answer, asked ? chosen() : "");
     reveal.hidden = !asked;
     const [right, total] = isLive() ? status.score ?? points : points;
     setText(score, total ? `${right} of ${total} right` : "");
