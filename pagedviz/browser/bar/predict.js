@@ -87,6 +87,9 @@ export function createPredict(store) {
   let waiting = null;
   let points = [0, 0];
   let revealed = "";
+  /** The steps of the answer that is shown, and of the latest question of a live run. */
+  let answered = 0;
+  let questioned = 0;
 
   /** Whether the run must stand before this step, because somebody wants to predict it. */
   function holds(step) {
@@ -128,7 +131,27 @@ export function createPredict(store) {
     const best = isOwn && beladyChoice(run, step);
     if (best) parts.push(beladyText(best, found.find(({ event }) => event.kind === "BlockEvicted" && event.tier === "device").event.block));
     revealed = parts.filter(Boolean).join(" ");
+    answered = step;
   }
+
+  /** What a live run asks now. A new question begins without a guess; the answer to the step before stays, as it came together with it. */
+  function follow({ upcoming, score }, run) {
+    asked = upcoming && { ...upcoming, kinds: BEFORE.filter((kind) => upcoming.kinds.includes(kind)) };
+    if (waiting && run.lastStep >= waiting.step) {
+      // Python judges: its score has grown, or nothing was guessed.
+      const [right, total] = waiting.score;
+      tell(waiting.step, score[1] > total ? score[0] > right : null);
+      waiting = null;
+    }
+    if (asked && asked.step !== run.lastStep + 1) asked = null;
+    if (!asked || asked.step === questioned) return;
+    questioned = asked.step;
+    if (answered !== questioned - 1) revealed = "";
+    if (store.pinned) store.pin(null);
+  }
+
+  /** What stands where no decision is waited for. */
+  const between = ({ state } = {}) => (isLive() && ["finished", "stopped"].includes(state) ? "The run is over: there is nothing left to predict." : "Run on: it stops before the next decision.");
 
   /** Whether a click answers the question, which is the one of the first kind. */
   const isGuess = (state, pick) => !(WHO.includes(asked.kinds[0]) && isNobody(state, pick));
@@ -151,22 +174,14 @@ export function createPredict(store) {
     attr(on, "aria-pressed", isOn);
     attr(on, "title", say("Stop before each eviction, copy-on-write, swap and preemption, and let me say what I expect"));
     on.hidden = isLive() && status.predicting === undefined;
-    if (isLive()) {
-      asked = status.upcoming && { ...status.upcoming, kinds: BEFORE.filter((kind) => status.upcoming.kinds.includes(kind)) };
-      if (waiting && run.lastStep >= waiting.step) {
-        // Python judges: its score has grown, or nothing was guessed.
-        const [right, total] = waiting.score;
-        tell(waiting.step, status.score[1] > total ? status.score[0] > right : null);
-        waiting = null;
-      } else if (asked && asked.step !== run.lastStep + 1) asked = null;
-    }
+    if (isLive()) follow(status, run);
     root.hidden = !isOn && !revealed;
-    setText(question, asked ? `Step ${asked.step} will cause ${list(asked.kinds.map((kind) => `a ${kindName(kind)}`.replace(/^a (?=e)/, "an ")))}. ${say(THEME.asks[asked.kinds[0]])}` : isOn ? "Run on: it stops before the next decision." : "");
+    setText(question, asked ? `Step ${asked.step} will cause ${list(asked.kinds.map((kind) => `a ${kindName(kind)}`.replace(/^a (?=e)/, "an ")))}. ${say(THEME.asks[asked.kinds[0]])}` : isOn ? between(status) : "");
     setText(answer, asked ? chosen() : "");
     reveal.hidden = !asked;
     const [right, total] = isLive() ? status.score ?? points : points;
     setText(score, total ? `${right} of ${total} right` : "");
-    setText(result, revealed);
+    setText(result, revealed && asked ? `Step ${answered}: ${revealed}` : revealed);
   }
   return { root, toggle: on, draw, holds };
 }
