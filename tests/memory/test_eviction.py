@@ -1,5 +1,6 @@
 """Every eviction policy against a slow and plain model of itself, and the known ones against others' code."""
 
+import copy
 import inspect
 import random
 import re
@@ -285,3 +286,12 @@ def test_a_ranking_says_who_is_in_it():
     ranking.remove(1)  # its entry stays in the heap, stale
     assert [block in ranking for block in range(4)] == [True, False, True, False]
     assert ranking.first().block == 2
+
+
+def test_a_copied_block_is_another_one_and_one_only():
+    block = CachedBlock(3, (0, b"key"), 16, 7, 1)
+    one, again = copy.deepcopy([block, block])
+    assert one is again is not block
+    one.used, one.hits = 5, 2
+    assert (block.used, block.hits) == (0, 0)
+    assert [getattr(one, name) for name in CachedBlock.__struct_fields__] == [3, (0, b"key"), 16, 7, 1, 5, 2]

@@ -6,6 +6,7 @@ A policy knows nothing of tables, sequences, tiers or tensors: only of blocks wh
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Protocol
 
 import msgspec
@@ -35,6 +36,10 @@ class CachedBlock(msgspec.Struct, eq=False, gc=False):
     born: int
     used: int = 0
     hits: int = 0
+
+    def __deepcopy__(self, memo: object) -> CachedBlock:
+        """A flat copy: no field is ever changed in place. A preview copies all that a policy knows."""
+        return copy(self)
 
 
 class EvictionPolicy(Protocol):
