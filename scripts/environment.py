@@ -47,6 +47,7 @@ def main() -> None:
     python = here if asked.python or not there else {name: there[name] for name in here}
     chosen = {**python, "torch": asked.torch or there.get("torch", TORCHES[0])}
     if any(there.get(name) != value for name, value in chosen.items()):
+        check_version(chosen)
         if there:
             print(f"Making .venv anew: {shown(chosen)} instead of {shown(there)}.", flush=True)
         make_anew(chosen)
@@ -100,14 +101,18 @@ def stamp(choice: dict) -> None:
     STAMP.write_text(json.dumps(choice) + "\n", encoding="utf-8")
 
 
-def make_anew(choice: dict) -> None:
-    """Remove what is there, and make an environment without packages."""
+def check_version(choice: dict) -> None:
+    """Refuse a Python that pagedviz does not run on."""
     oldest, newest = (".".join(map(str, each)) for each in (OLDEST, NEWEST))
     if not OLDEST <= tuple(map(int, choice["version"].split(".")[:2])) <= NEWEST:
         sys.exit(
             f"{choice['python']} is Python {choice['version']}; pagedviz runs on {oldest} to {newest}. "
             "Name another, for example: make demo PYTHON=python3.12"
         )
+
+
+def make_anew(choice: dict) -> None:
+    """Remove what is there, and make an environment without packages."""
     shutil.rmtree(PLACE, ignore_errors=True)
     subprocess.run([choice["python"], "-m", "venv", str(PLACE)], check=True)
     stamp(choice)

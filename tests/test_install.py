@@ -4,6 +4,7 @@ Nothing is installed: `uv` resolves for Pythons and systems that are not here, f
 wheel. In CI, and with PAGEDVIZ_NIGHTLY=1, pip says so too, under every supported Python that lies on the machine.
 """
 
+import importlib.util
 import os
 import re
 import shutil
@@ -106,6 +107,24 @@ def test_the_supported_pythons_are_the_ones_that_resolve():
     assert project["tool"]["mypy"]["python_version"] == PYTHONS[0]
     assert project["tool"]["ruff"]["target-version"] == "py" + PYTHONS[0].replace(".", "")
     assert "Python 3.11 to 3.14" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_an_environment_stays_when_a_python_that_is_too_old_is_asked_for(tmp_path, monkeypatch, capsys):
+    spec = importlib.util.spec_from_file_location("environment", ROOT / "scripts" / "environment.py")
+    environment = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(environment)
+    there = tmp_path / ".venv"
+    monkeypatch.setattr(environment, "PLACE", there)
+    monkeypatch.setattr(environment, "STAMP", there / ".ready")
+    environment.executable().parent.mkdir(parents=True)
+    environment.executable().touch()
+    environment.stamp({"python": "/usr/bin/python3.12", "version": "3.12.1", "torch": "default"})
+    monkeypatch.setattr(environment, "version", lambda: "3.10.13")
+    monkeypatch.setattr(sys, "argv", ["environment.py", "--python", "python3.10"])
+    with pytest.raises(SystemExit, match=r"is Python 3\.10\.13; pagedviz runs on 3\.11 to 3\.14"):
+        environment.main()
+    assert capsys.readouterr().out == "", "it does not say that anything is made anew"
+    assert environment.read_stamp()["version"] == "3.12.1"
 
 
 def interpreters():
