@@ -192,6 +192,34 @@ def test_a_click_on_the_timeline_goes_there_and_a_drag_shows_a_part(view):
     assert view.part("timeline-all").is_hidden()
 
 
+USED = """(x) => {
+  const canvas = document.querySelector('canvas.pv-chart'), box = canvas.getBoundingClientRect();
+  const ratio = canvas.width / box.width, end = 52 + (box.height - 52 - 30 - 14) * 0.65;
+  const { data } = canvas.getContext('2d').getImageData(Math.round(x * ratio), 0, 1, Math.round(end * ratio));
+  let found = 0;
+  for (let at = 0; at < data.length; at += 4) found += [76, 120, 168].every((value, i) => data[at + i] === value);
+  return found / ratio;
+}"""
+"""How much of a column of the timeline's device band has the colour of used slots."""
+
+
+def test_the_last_step_is_drawn_and_the_mouse_finds_each_step_where_it_is_drawn(live, trace):
+    used = [trace.state_at(step).memory("device").used for step in range(trace.last_step + 1)]
+    full = max(used)
+    last = next(s for s in range(32, len(used)) if min(used[s - 1 : s + 1]) > full / 4 and used[s] != used[s - 1])
+    while int(live.root("step")) < last:
+        live.do("harness.batch(1)")
+    chart = live.page.locator("canvas.pv-chart")
+    box = chart.bounding_box()
+    left, width = 44, (box["width"] - 44 - 10) / (last + 1)
+    heights = [live.page.evaluate(USED, left + (step + 0.5) * width) for step in (last - 1, last)]
+    assert heights[1] / heights[0] == pytest.approx(used[last] / used[last - 1], rel=0.02)
+    for step in (0, 7, last - 1, last):
+        for place in (0.1, 0.9):
+            live.page.mouse.move(box["x"] + left + (step + place) * width, box["y"] + box["height"] / 2)
+            assert chart.get_attribute("aria-label").startswith(f"Step {step}\n"), (step, place)
+
+
 def test_a_part_is_shown_with_the_keyboard_and_stays_in_other_words(view):
     view.page.locator("canvas.pv-chart").focus()
     press(view, "Home", "ArrowRight", "ArrowRight", "b")

@@ -68,7 +68,8 @@ function patternOf(context, ratio, part, ground) {
  * @param {[number, number]} size in CSS pixels
  * @param {[number, number] | null} range the steps that are shown, null for all
  * @param {boolean} isWhole whether bands reach up to the size of the pool, also where most of it is free
- * @returns {{pad: Record<string, number>, scale: {x: (step: number) => number, step: (x: number) => number}}} where steps are on it
+ * @returns {{pad: Record<string, number>, scale: {x: (step: number) => number, middle: (step: number) => number, step: (x: number) => number}}}
+ *   where steps are on it: a step is as wide as the way to the next, the last one too; `step` is the one that is drawn there
  */
 export function drawChart(canvas, { run: { history }, state, palette, ratio }, [width, height], range, isWhole) {
   const context = fit(canvas, width, height, ratio);
@@ -77,9 +78,12 @@ export function drawChart(canvas, { run: { history }, state, palette, ratio }, [
   const lastStep = range ? Math.max(firstStep + 1, range[1]) : Math.max(firstStep + 20, history.at("step", history.length - 1));
   const rows = [history.rowOf(firstStep), history.rowOf(lastStep)];
   const across = width - pad.left - pad.right;
+  const count = lastStep + 1 - firstStep;
+  const x = (step) => pad.left + (across * (step - firstStep)) / count;
   const scale = {
-    x: (step) => pad.left + (across * (step - firstStep)) / (lastStep - firstStep),
-    step: (x) => firstStep + ((x - pad.left) * (lastStep - firstStep)) / across,
+    x,
+    middle: (step) => x(step + 0.5),
+    step: (at) => Math.min(lastStep, Math.max(firstStep, Math.floor(firstStep + ((at - pad.left) * count) / across))),
   };
   const chart = { context, history, palette, ratio, pad, scale, rows, across };
   context.font = `${11 * palette.type}px system-ui, sans-serif`;
@@ -126,7 +130,7 @@ function steps({ context, palette, pad, scale, across }, bottom, firstStep, last
   for (const tick of ticksOf(lastStep - firstStep, Math.max(3, Math.floor(across / 80 / palette.type)))) {
     const text = short(firstStep + tick);
     const half = context.measureText(text).width / 2;
-    context.fillText(text, Math.min(scale.x(firstStep + tick), right + pad.right - half), bottom + 4);
+    context.fillText(text, Math.min(scale.middle(firstStep + tick), right + pad.right - half), bottom + 4);
   }
   context.textAlign = "right";
   context.fillText(labels.step, right, bottom + 17 * palette.type);
@@ -137,11 +141,12 @@ function areas({ context, history, rows: [from, to], palette, ratio, scale }, { 
   const points = [];
   const stride = Math.max(1, Math.floor((to - from) / 2400));
   const taken = takenIn(history, tier);
+  const edge = (row) => scale.x(row > to ? history.at("step", to) + 1 : history.at("step", row));
   for (let at = from; at <= to; at += stride) {
-    const next = Math.min(to, at + stride);
+    const next = Math.min(to + 1, at + stride);
     let fullest = at;
     for (let other = at + 1; other < next; other++) if (taken(other) > taken(fullest)) fullest = other;
-    points.push([fullest, scale.x(history.at("step", at)), scale.x(history.at("step", next)), 0]);
+    points.push([fullest, edge(at), edge(next), 0]);
   }
   for (const part of STACK) {
     const upper = points.map(([at, left, right, below]) => [at, left, right, below + history.at(`${tier} ${part}`, at)]);
@@ -166,7 +171,7 @@ function marks({ context, history, rows: [from, to], palette, scale }) {
   Object.values(MARKS).forEach(([sign, , kind], i) => {
     let last = -10;
     for (const at of history.rowsOf.get(kind) ?? []) {
-      const x = scale.x(history.at("step", at));
+      const x = scale.middle(history.at("step", at));
       if (at < from || at > to || x - last < 3) continue;
       last = x;
       context.fillText(sign, x, (7 + 8 * i) * palette.type);
@@ -176,7 +181,7 @@ function marks({ context, history, rows: [from, to], palette, scale }) {
 
 /** Mark the step that is looked at. */
 export function markStep(context, { pad, scale }, palette, step, bottom) {
-  const x = scale.x(step);
+  const x = scale.middle(step);
   if (x < pad.left) return;
   context.lineWidth = 2;
   context.strokeStyle = context.fillStyle = css(palette.text);

@@ -49,7 +49,7 @@ export function create(view, store, tooltip) {
     const box = canvas.getBoundingClientRect();
     const text = textOf(store.run, at);
     attr(canvas, "aria-label", text);
-    tooltip.show(text, box.left + chart.scale.x(store.run.history.at("step", at)), box.top + chart.pad.top, by);
+    tooltip.show(text, box.left + chart.scale.middle(store.run.history.at("step", at)), box.top + chart.pad.top, by);
   };
   const leave = () => {
     row = null;
@@ -63,7 +63,7 @@ export function create(view, store, tooltip) {
     if (Math.abs(chart.scale.x(to) - chart.scale.x(from)) < 5) store.go(from);
     else show([from, to]);
   };
-  const stepAt = (event) => Math.round(chart.scale.step(event.clientX - canvas.getBoundingClientRect().left));
+  const stepAt = (event) => chart.scale.step(event.clientX - canvas.getBoundingClientRect().left);
   const canvas = h("canvas", {
     class: "pv-chart", role: "img", tabindex: "0", onpointerleave: () => tooltip.by === "pointer" && leave(), onblur: leave,
     onpointermove(event) {
@@ -111,7 +111,7 @@ export function create(view, store, tooltip) {
     if (!store.isLive) markStep(context, chart, palette, store.at, height - chart.pad.bottom);
     if (row !== null && row < history.length) {
       context.strokeStyle = css(palette.text);
-      context.strokeRect(chart.scale.x(history.at("step", row)), chart.pad.top, 0, height - chart.pad.top - chart.pad.bottom);
+      context.strokeRect(chart.scale.middle(history.at("step", row)), chart.pad.top, 0, height - chart.pad.top - chart.pad.bottom);
     }
     const tiers = [...state.num_blocks].filter(([, count]) => count > 0);
     setText(view.note, tiers.map(([tier, count]) => `${labels.tiers[tier]} ${number(count * state.block_size)}`).join(", ") + ` ${labels.slots}`);
