@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 
 from pagedviz.browser.bundle import DIST, HOME, bundle, script_source, stamp, style_source, stylesheet
 
-LIMIT = 135_000
+LIMIT = 138_000
 """So that the page with it stays below 150 kB, of which ``tests/trace/test_html.py`` tells. Scopes cost 2 kB; each
 panel has its own budget."""
+PACKED_LIMIT = 60_000
+"""What the dashboard may weigh on its way to a browser, packed with gzip."""
 
 
 def test_bundle_and_stylesheet_are_small():
-    assert len(bundle().encode()) + len(stylesheet().encode()) < LIMIT
+    both = bundle().encode() + stylesheet().encode()
+    assert len(both) < LIMIT
+    assert len(gzip.compress(both)) < PACKED_LIMIT
 
 
 def test_the_minified_copy_is_of_these_sources():
