@@ -200,6 +200,31 @@ def test_panels_can_be_hidden_and_shown(view):
     assert view.page.locator(".pv-event").last.inner_text().split()[0] == "12"
 
 
+def test_the_filters_placeholder_is_read_in_every_look(view):
+    view.page.add_style_tag(content="input::placeholder { color: rgb(1, 2, 3) }")
+    colours = (
+        "(() => { const e = document.querySelector('[data-testid=event-filter]');"
+        "const note = document.querySelector('.pv-note');"
+        "return [getComputedStyle(e, '::placeholder').color, getComputedStyle(note).color]; })()"
+    )
+    for look in ("projector", "dark", "auto"):
+        view.part("look").select_option(look)
+        view.page.evaluate(FRAMES)
+        placeholder, soft = view.page.evaluate(colours)
+        assert placeholder == soft, look
+
+
+def test_the_count_of_events_says_how_many_are_shown_under_a_filter(view):
+    note = view.page.locator(".pv-events .pv-note")
+    whole = note.inner_text()
+    view.part("event-filter").fill("copied")
+    view.page.evaluate(FRAMES)
+    assert note.inner_text() == f"{view.page.locator('.pv-event').count()} shown, {whole}"
+    view.part("event-filter").fill("")
+    view.page.evaluate(FRAMES)
+    assert note.inner_text() == whole
+
+
 def test_it_follows_the_pages_theme(view):
     before = view.page.evaluate("document.querySelector('canvas.pv-map').toDataURL()")
     assert view.root("theme") == "light"

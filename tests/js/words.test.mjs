@@ -5,6 +5,8 @@ import { test } from "node:test";
 
 const load = (name) => import(join(process.env.PAGEDVIZ_BROWSER, name));
 const { describe, describeBlock, describeToken, letterOf, tokenText, visible } = await load("words/describe.js");
+const { worded } = await load("words/kinds.js");
+const { speak } = await load("words/vocabulary.js");
 const { Run } = await load("run/run.js");
 const { linksOf } = await load("live/store.js");
 const { Decoder, TraceError, named, shapesOf } = await load("run/codec.js");
@@ -43,6 +45,37 @@ test("a copy says who shares the block and who is about to write where", () => {
     describe(event, { step: 3, block_size: 16, context: { sharers: [1, 2], position: 35 } }),
     "Block 17 was copied to 42: B and C share it, and C is about to write position 35.",
   );
+});
+
+test("a block that comes out of the cache is not also somebody else's", () => {
+  const event = { kind: "BlockShared", tier: "device", group: 0, block: 0, sequence: 1, logical: 0, refcount: 1 };
+  const where = { step: 3, block_size: 16 };
+  assert.equal(describe(event, where), "Block 0 is now logical block 0 of B: its reference count is 1.");
+  assert.equal(describe({ ...event, refcount: 2 }, where), "Block 0 is now also logical block 0 of B: its reference count is 2.");
+});
+
+test("what a placement says is said in other words too", () => {
+  const event = { kind: "BlockEvicted", tier: "device", group: 0, block: 2, hash: "a", policy: "lru", age: 3 };
+  const reasons = ["it goes down to the host tier, as all do", "it goes down to the host tier: it was found once", "it is given up: the host tier is full"];
+  for (const why of reasons) {
+    const text = () => describe({ ...event, why: `oldest; ${why}` }, { step: 3, block_size: 16 });
+    assert.match(text(), /the host tier/);
+    speak(true);
+    const said = text();
+    speak(false);
+    assert.match(said, /swap space/);
+    assert.doesNotMatch(said, /host/);
+  }
+});
+
+test("a run that stops says why in the words for people", () => {
+  const message = "stopped: BlockCopied in step 21 (breakpoint 1); stopped before step 22, which will cause RequestPreempted, SwappedOut (breakpoint 2)";
+  assert.equal(worded(message), "stopped: copy-on-write in step 21 (breakpoint 1); stopped before step 22, which will cause a preemption and a swap out (breakpoint 2)");
+  speak(true);
+  const said = worded("stopped before step 22, which will cause BlockEvicted, RequestPreempted");
+  speak(false);
+  assert.equal(said, "stopped before step 22, which will cause a page replacement and a suspension");
+  assert.equal(worded("MyOwnError in step 3"), "MyOwnError in step 3");
 });
 
 test("control and direction characters are made visible, text is not changed otherwise", () => {

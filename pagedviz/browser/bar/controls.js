@@ -2,6 +2,7 @@
 import { attr, h, setText, focusedIn } from "../kit/dom.js";
 import { rateText } from "./counters.js";
 import { modelName, number } from "../words/describe.js";
+import { worded } from "../words/kinds.js";
 import { THEME } from "../words/theme.js";
 import { labels } from "../words/vocabulary.js";
 
@@ -24,7 +25,7 @@ export function statusText(feed) {
   if (!status) return "waiting for the kernel…";
   const state = THEME.states_of_run[status.state] ?? status.state;
   if (!status.live) return status.message || "recorded run";
-  return status.message ? `${state}: ${status.message}` : state;
+  return status.message ? `${state}: ${status.state === "paused" ? worded(status.message) : status.message}` : state;
 }
 
 export function createControls(store) {

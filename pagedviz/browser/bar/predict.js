@@ -5,7 +5,7 @@
 import { beladyChoice } from "../run/belady.js";
 import { blockName, describe, letterOf, list } from "../words/describe.js";
 import { attr, h, pushButton, setText, toggle } from "../kit/dom.js";
-import { BEFORE, kindName } from "../words/kinds.js";
+import { BEFORE, kindsText } from "../words/kinds.js";
 import { blockOf } from "../run/state.js";
 import { pickOf } from "../live/store.js";
 import { say } from "../words/vocabulary.js";
@@ -176,7 +176,7 @@ export function createPredict(store) {
     on.hidden = isLive() && status.predicting === undefined;
     if (isLive()) follow(status, run);
     root.hidden = !isOn && !revealed;
-    setText(question, asked ? `Step ${asked.step} will cause ${list(asked.kinds.map((kind) => `a ${kindName(kind)}`.replace(/^a (?=e)/, "an ")))}. ${say(THEME.asks[asked.kinds[0]])}` : isOn ? between(status) : "");
+    setText(question, asked ? `Step ${asked.step} will cause ${kindsText(asked.kinds)}. ${say(THEME.asks[asked.kinds[0]])}` : isOn ? between(status) : "");
     setText(answer, asked ? chosen() : "");
     reveal.hidden = !asked;
     const [right, total] = isLive() ? status.score ?? points : points;

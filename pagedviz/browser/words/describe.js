@@ -61,7 +61,7 @@ export const modelName = ({ model }) => model ?? "unknown model";
 export const tierName = (tier) => labels.tiers[tier] ?? tier;
 
 /** What the engine itself says of blocks; the rest of a reason may be somebody else's words. */
-const OWN_REASONS = /needs (?:blocks: \d+|\d+ blocks?), and \d|has \d+ blocks, and of \d+ host blocks|drawn by lot: block \d+,|^shorter than a block$|^evicted at step (?=\d)/g;
+const OWN_REASONS = /needs (?:blocks: \d+|\d+ blocks?), and \d|has \d+ blocks, and of \d+ host blocks|drawn by lot: block \d+,|^shorter than a block$|^evicted at step (?=\d)|it goes down to the host tier(?=, as all do|: it was found)|it is given up: the host tier is full/g;
 
 export const reasonText = (reason) => (Object.hasOwn(THEME.reasons, reason) ? say(THEME.reasons[reason]) : reason.replace(/\.$/, "").replace(OWN_REASONS, (words) => say(words)));
 
@@ -98,6 +98,7 @@ const FIELDS = {
   BlockAllocated: (e, { block_size }) => ({ positions: range(e.logical * block_size, block_size) }),
   BlockFilled: (e, { block_size }) => ({ last: (e.logical + 1) * block_size - 1 }),
   BlockCopied: (e, { context }) => ({ sharers: list((context?.sharers ?? [e.sequence]).map(letterOf)), position: context?.position ?? "?" }),
+  BlockShared: (e) => ({ also: e.refcount > 1 ? "also " : "" }),
   BlockReleased: (e) => ({ others: e.refcount ? `${plural(e.refcount, "other")} still ${e.refcount > 1 ? "have" : "has"} it` : "nobody has it now" }),
 };
 

@@ -1,5 +1,5 @@
 /** Kinds of events: what they are called, of which family they are, and what an event is about. */
-import { blockName, letterOf } from "./describe.js";
+import { blockName, letterOf, list } from "./describe.js";
 import { SCHEMA } from "../run/schema.js";
 import { THEME } from "./theme.js";
 import { say } from "./vocabulary.js";
@@ -13,6 +13,14 @@ const OF = new Map(FAMILIES.flatMap(([family, kinds]) => kinds.map((kind) => [ki
 export const familyOf = (kind) => OF.get(kind) ?? "other";
 
 export const kindName = (kind) => say(THEME.kinds[kind] ?? kind);
+
+/** Kinds as people list them: an eviction and a swap out. */
+export const kindsText = (kinds) => list(kinds.map((kind) => `a ${kindName(kind)}`.replace(/^a (?=[aeiou])/, "an ")));
+
+/** Python's message with the names of records in the words for people. */
+export const worded = (message) => message
+  .replace(/(?<=which will cause )[A-Z]\w+(?:, [A-Z]\w+)*/g, (names) => kindsText(names.split(", ")))
+  .replace(/(?<=^stopped: |, )[A-Z]\w+(?= in step \d)/g, kindName);
 
 /** What an event is about, as a cursor. */
 export function cursorOf({ kind, tier, block, target, sequence, position, request }) {

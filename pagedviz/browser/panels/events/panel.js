@@ -126,11 +126,16 @@ export function create(view, store) {
     none.hidden = list.children.length > 0;
     setText(none, seq ? `None of the last ${number(Math.min(seq, MAX_SCAN))} events is wanted.` : "Nothing happened yet.");
     keepReachable(list, ".pv-event");
-    setText(view.note, `${number(seq)}${store.isLive ? " so far" : ` of ${number(run.seq)}`}`);
+    count();
+  }
+  function count() {
+    const isFiltered = search.value.trim() !== "" || off.size !== 1 || !off.has("engine");
+    setText(view.note, `${isFiltered ? `${list.children.length} shown, ` : ""}${number(next)}${store.isLive ? " so far" : ` of ${number(run.seq)}`}`);
   }
   function fill() {
     if (!isWhole) list.prepend(...rowsBetween(0, first(), MAX_EVENTS - list.children.length));
     isWhole = true;
+    count();
   }
   const settle = () => {
     if (isFollowing || !store.isLive) list.scrollTop = list.scrollHeight;
