@@ -105,12 +105,16 @@ def show_memory(state: State, trace: Trace, *, last_in_use: bool = True) -> None
         last_in_use: it is the last state in which blocks are in use.
     """
     from pagedviz.figures import memory_summary
+    from pagedviz.trace.analysis.computed import computed_tokens
 
     why = ", the last that leaves blocks in use" if last_in_use and state.step < trace.last_step else ""
     show(f"memory after step {state.step:,} of {trace.last_step:,}{why}:", bold=1)
-    show(memory_summary(state, trace.info))
     counters, samples = state.counters, len(state.sequences) > len(state.requests)
-    if counters.shared and not (counters.hit_tokens or counters.swapped_in or samples):
+    computed = computed_tokens(trace, state.step) if counters.lost_tokens else None
+    show(memory_summary(state, trace.info, computed))
+    # Without ``computed``, resumed requests may have found what they lost.
+    found = counters.hit_tokens or (counters.lost_tokens and (computed is None or computed.found_again))
+    if counters.shared and not (found or counters.swapped_in or samples):
         show("shared, though the prefix cache found nothing: blocks that fill up with equal content become one")
 
 

@@ -8,6 +8,7 @@ from pagedviz.events.codec import EngineInfo
 from pagedviz.figures import words
 from pagedviz.figures.theme import theme
 from pagedviz.trace import State
+from pagedviz.trace.analysis.computed import Computed
 
 
 def summary(state: State, info: EngineInfo) -> str:
@@ -26,8 +27,11 @@ def blocks_in_use(state: State, tier: str) -> str:
     return f"{held:,} of {state.num_blocks.get(tier, 0):,} in use{cached}"
 
 
-def memory_summary(state: State, info: EngineInfo) -> str:
-    """Several lines: how the slots of every tier are used, and what happened on the way there."""
+def memory_summary(state: State, info: EngineInfo, computed: Computed | None = None) -> str:
+    """Several lines: how the slots of every tier are used, and what happened on the way there.
+
+    ``computed``: what was computed for the first time and what again, where preemptions gave K and V up.
+    """
     lines = [summary(state, info)]
     for tier, blocks in state.num_blocks.items():
         if blocks > 0:
@@ -41,10 +45,7 @@ def memory_summary(state: State, info: EngineInfo) -> str:
             room = "" if info.bytes_per_block is None else f" in {words.size(blocks * info.bytes_per_block)}"
             lines.append(f"{theme().tier(tier, info)}: {use.total:,} token slots{room}: {parts}")
     counters = state.counters
-    lines.append(
-        f"tokens: {counters.prefill_tokens:,} of prompts computed, {counters.decode_tokens:,} decoded, "
-        f"one at a time"
-    )
+    lines.append(_tokens(state, computed))
     lines.append(
         f"blocks: {counters.allocated:,} allocated, {counters.filled:,} filled, {counters.shared:,} shared, "
         f"{counters.copied:,} copied on write, {counters.freed:,} freed"
@@ -52,16 +53,32 @@ def memory_summary(state: State, info: EngineInfo) -> str:
     lost = f", {words.plural(counters.lost_tokens, 'token')} lost" if counters.lost_tokens else ""
     preempted = words.plural(counters.preempted, "preemption")
     lines.append(f"requests: {counters.finished:,} finished, {preempted}{lost}")
-    return "\n".join([*lines, *_hierarchy(state)])
+    return "\n".join([*lines, *_hierarchy(state, computed)])
 
 
-def _hierarchy(state: State) -> list[str]:
+def _tokens(state: State, computed: Computed | None) -> str:
+    """What was computed. The counters alone do not tell prompts from what is computed again."""
+    if computed is not None:
+        return (
+            f"tokens: {computed.prompts:,} of prompts computed, {computed.answers:,} of answers, and "
+            f"{computed.again:,} of both computed again after preemptions"
+        )
+    counters = state.counters
+    again = " or computed again" if counters.lost_tokens else " computed"
+    return (
+        f"tokens: {counters.prefill_tokens:,} of prompts{again}, {counters.decode_tokens:,} decoded, one at a time"
+    )
+
+
+def _hierarchy(state: State, computed: Computed | None) -> list[str]:
     """What the prefix cache and the host tier did; nothing of what did nothing."""
     counters, lines = state.counters, []
     looked = counters.hit_tokens + counters.missed_tokens
     if looked or counters.cached or counters.evicted:
+        found = computed.found_again if computed else 0
+        again = f"{words.plural(found, 'token')} found again by resumed ones, " if found else ""
         lines.append(
-            f"prefix cache: {hit_rate(state)} of {words.plural(looked, 'token')} found, "
+            f"prefix cache: {hit_rate(state)} of {words.plural(looked, 'token')} of new requests found, {again}"
             f"{words.plural(counters.evicted, 'block')} evicted"
         )
     if counters.swapped_out or counters.swapped_in:

@@ -3,6 +3,8 @@
 import pytest
 from driving import COUNT, GREEDY, PROMPTS, SIZE, SYSTEM, drive, of, run, same
 
+import pagedviz as pv
+from pagedviz.commands.options import show_memory
 from pagedviz.events import (
     BlockAllocated,
     BlockCached,
@@ -19,6 +21,7 @@ from pagedviz.events import (
 )
 from pagedviz.memory import POLICIES
 from pagedviz.memory.content import chained_hashes
+from pagedviz.trace.analysis.computed import computed_tokens
 
 LIVE = sorted(name for name, policy in POLICIES.items() if policy.live)
 
@@ -159,6 +162,39 @@ def test_a_resumed_request_finds_its_own_blocks_and_that_is_no_hit(watched, mode
     lost = sum(event.tokens_lost for event in of(events, RequestPreempted))
     assert stats["lost_tokens"] == lost
     assert stats["recomputed_tokens"] == lost - sum(event.tokens for event in again) > 0
+
+
+def test_a_summary_that_cannot_tell_what_is_computed_again_says_both(watched, make_prompt, capsys):
+    engine, _ = watched(num_device_blocks=int(1.3 * (20 + COUNT) / SIZE), preemption="recompute")
+    ids = [engine.add_request(make_prompt(20, i), **GREEDY) for i in range(4)]
+    engine.step()
+    with pv.record(engine) as end:
+        drive(engine, ids)
+    assert computed_tokens(end.trace, end.trace.last_step) is None
+    show_memory(end.trace.state_at(end.trace.last_step), end.trace)
+    told = capsys.readouterr().out
+    assert "of prompts or computed again" in told
+    assert "found nothing" not in told
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_the_summary_of_a_whole_run_adds_up(watched, make_prompt, capsys, n):
+    engine, _ = watched(num_device_blocks=int(1.3 * n * (20 + COUNT) / SIZE), preemption="recompute")
+    with pv.record(engine) as recording:
+        params = {**GREEDY, "temperature": 1.0 * (n > 1), "n": n}
+        drive(engine, [engine.add_request(make_prompt(20, i), **params) for i in range(4)])
+    trace, stats = recording.trace, engine.stats()
+    again = sum(event.tokens for event in of(trace.events, PrefixHit) if event.resumed)
+    computed = computed_tokens(trace, trace.last_step)
+    assert computed == (4 * 20, 4 * n * (COUNT - 1), stats["recomputed_tokens"], again)
+    assert min(computed) > 0
+    show_memory(trace.state_at(trace.last_step), trace)
+    told = capsys.readouterr().out
+    assert f"tokens: 80 of prompts computed, {4 * n * (COUNT - 1)} of answers, and {computed.again} of both" in told
+    assert f"0 % of 80 tokens of new requests found, {again} tokens found again by resumed ones" in told
+    assert "found nothing" not in told
+    early = computed_tokens(trace, 1)
+    assert early.prompts > early.again == 0
 
 
 def test_a_reset_forgets_every_name_and_leaves_running_requests_alone(watched, model, reference):

@@ -236,7 +236,7 @@ def test_the_cache_and_swaps_in_words(streams):
     assert "16 token slots in 24.0 KiB: 0 used (0 %), 4 cached (25 %), 0 waste (0 %), 12 free (75 %)" in lines[1]
     assert lines[-3:] == [
         "requests: 0 finished, 1 preemption, 5 tokens lost",
-        "prefix cache: 25 % of 48 tokens found, 2 blocks evicted",
+        "prefix cache: 25 % of 48 tokens of new requests found, 2 blocks evicted",
         "swaps: 1 block out, 3 in, 6.0 KiB copied",
     ]
 

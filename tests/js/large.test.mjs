@@ -44,7 +44,7 @@ test("a step that takes, fills and gives back tens of thousands of blocks", () =
   for (let i = MANY - 1; i >= 0; i--) events.push(["BlockReleased", "device", 0, MANY - 1 - i, 0, i, 0]);
   for (const line of [{ format: "pagedviz-trace", version: 2, fields, engine }, { keyframe }, { seq: 0, step: 1, t_us: 0, events }]) run.push(Buffer.from(`${JSON.stringify(line)}\n`));
   const told = Object.fromEntries(explain(run, 1).map(([heading, sentences, more]) => [heading, [sentences, more]]));
-  assert.deepEqual(told["Which blocks were taken"], [[`A got blocks 59999, 59998, 59997, 59996, 59995, 59994, 59993, 59992 and ${MANY - 8} more for positions 0–${2 * MANY - 1} (prompt).`], 0]);
+  assert.deepEqual(told["Which blocks were taken"], [[`A got blocks 59999, 59998, 59997, 59996, 59995, 59994, 59993, 59992 and ${MANY - 8} more for positions 0–${2 * MANY - 1} (prompt or text so far).`], 0]);
   assert.deepEqual(told["What ended"], [[`A let go of blocks 0, 1, 2, 3, 4, 5, 6, 7 and ${MANY - 8} more.`], 0]);
 });
 

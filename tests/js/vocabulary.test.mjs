@@ -63,7 +63,7 @@ test("what a person named and a model wrote is not touched", () => {
   const reason = `${name} needs 3 blocks, and 1 of 8 are free; because it is a host request`;
   assert.equal(
     describe({ ...preempted, reason }, where),
-    `Job ${name} was suspended (recompute): ${name} needs 3 page frames, and 1 of 8 are free; because it is a host request. It gave back 1 page frame; 7 tokens must be computed again.`,
+    `Job ${name} was suspended (recompute): ${name} needs 3 page frames, and 1 of 8 are free; because it is a host request. It gave back 1 page frame; 7 tokens must be computed again, unless still cached when it comes back.`,
   );
   speak(false);
 });

@@ -14,12 +14,12 @@ function percent(part, whole) {
 /** name -> [label, explanation, value of a scene] */
 const SHOWN_NUMBERS = {
   blocks: ["blocks held", "blocks of the device that somebody has", ({ state, held, total }) => `${number(held)} / ${number(total)}`],
-  free: ["free", "blocks of the device to be had", ({ free }) => number(free)],
-  used: ["slots used", "share of all token slots that hold K and V", ({ memory, slots }) => percent(memory.used, slots)],
-  waste: ["internal", "share of all token slots that are held and empty", ({ memory, slots }) => percent(memory.internal, slots)],
+  free: ["free", "blocks that hold nothing", ({ free }) => number(free)],
+  used: ["slots used", "share of all slots that hold K and V", ({ memory, slots }) => percent(memory.used, slots)],
+  waste: ["internal", "share of all slots that are held and empty", ({ memory, slots }) => percent(memory.internal, slots)],
   requests: ["run · wait · done", "requests running, waiting (also preempted or swapped), finished", ({ by }) => `${by.running} · ${by.waiting + by.preempted + by.swapped} · ${by.finished}`],
   preempted: ["preempted", "how often a request gave all its blocks back", ({ state }) => number(state.counters.preempted)],
-  hits: ["prefix hits", "share of the tokens looked for in the prefix cache that were there", ({ hit, looked }) => looked && percent(hit, looked)],
+  hits: ["prefix hits", "share of new requests' tokens found in the prefix cache; resumed requests are left out", ({ hit, looked }) => looked && percent(hit, looked)],
   cached: ["cached", "blocks of the device kept for their content", ({ cached, uses }) => uses && number(cached)],
   evicted: ["evicted", "cached blocks given up for others", ({ state, uses }) => uses && number(state.counters.evicted)],
   swapped: ["swapped out · in", "blocks moved to the host tier, and back", ({ state }) => state.num_blocks.get("host") && `${number(state.counters.swapped_out)} · ${number(state.counters.swapped_in)}`],

@@ -89,7 +89,7 @@ const FIELDS = {
   RequestAdded: (e) => ({
     prompt: plural(e.prompt.length, "token"), sequences: `${say(e.sequences.length === 1 ? "sequence" : "sequences")} ${list(e.sequences.map(letterOf))}`,
   }),
-  RequestPreempted: (e) => ({ after: e.mode === "swap" ? say("its K and V wait in the host tier") : `${plural(e.tokens_lost, "token")} must be computed again` }),
+  RequestPreempted: (e) => ({ after: e.mode === "swap" ? say("its K and V wait in the host tier") : `${plural(e.tokens_lost, "token")} must be computed again, unless still cached when it comes back` }),
   PrefixHit: (e) => ({ more: say(`${e.from_host ? `, ${e.from_host} of them from the host` : ""}${e.resumed ? "; computed before its preemption" : ""}`) }),
   PrefixCacheReset: (e) => ({ because: e.reason ? `, because ${reasonText(e.reason)}` : "" }),
   SwappedOut: swapFields("device", "host"),
