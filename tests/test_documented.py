@@ -40,4 +40,4 @@ def test_readme(documented, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"run.pvtrace", "run.html", "run.json.gz"}
     assert len(names["chat"].turns) == 2
     assert names["turn"].found_tokens > 0
-    names["chat"]._session.close()
+    names["chat"].session.close()

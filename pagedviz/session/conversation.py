@@ -125,6 +125,11 @@ class Conversation:
         _check_one_answer(params, sampling)
 
     @property
+    def session(self) -> Session:
+        """Who generates."""
+        return self._session
+
+    @property
     def turns(self) -> tuple[Turn, ...]:
         """What was asked and answered, in order."""
         return tuple(self._turns)
