@@ -30,7 +30,7 @@ def test_a_host_tier_too_small_for_a_swap_falls_back_and_says_so(watched, model,
     for event in preempted:
         assert event.mode == "recompute"
         assert "not swapped: it has " in event.reason
-        assert "of 2 host blocks 2 are free" in event.reason
+        assert "of 2 blocks of the host 2 are free" in event.reason
 
 
 class Bad:

@@ -166,7 +166,7 @@ def test_the_reason_names_who_needs_how_much_and_why_this_one():
     plans.add(4)
     plan = plans.plan()
     assert [(item.request.id, item.mode) for item in plan.preempted] == [("r2", "recompute")]
-    assert plan.preempted[0].reason == "r0 needs 1 block, and 0 of 6 are free; it came last"
+    assert plan.preempted[0].reason == "r0 needs 1 block, and 0 of 6 are free; r2 came last"
     assert plan.admitted == (), "nobody begins in a step that preempts"
     assert [item.request.id for item in plan.scheduled] == ["r0", "r1"]
     assert plan.num_blocks == 1
@@ -187,7 +187,7 @@ def test_a_victim_is_swapped_when_the_host_tier_has_room_to_the_block(host, mode
     plans = full(host, preemption="swap")
     (preempted,) = plans.plan().preempted
     assert preempted.mode == mode
-    short = "not swapped: it has 2 blocks, and of 1 host blocks 1 are free"
+    short = "not swapped: it has 2 blocks, and of 1 block of the host 1 is free"
     assert preempted.reason.endswith(short) == (mode == "recompute")
 
 

@@ -39,6 +39,12 @@ test("reasons are told in words, and a reason that is called as what every objec
   for (const reason of ["constructor", "toString", "__proto__"]) assert.equal(finished(reason), `Request r0 finished: ${reason}.`);
 });
 
+test("a request of one sequence is not told of each", () => {
+  const added = (sequences) => describe({ kind: "RequestAdded", request: "r0", sequences, prompt: [1], texts: [], max_tokens: 8 }, { step: 1, block_size: 4 });
+  assert.equal(added([0]), "Request r0 joined the queue: a prompt of 1 token for sequence A, at most 8 new tokens per sequence.");
+  assert.match(added([0, 1]), /for sequences A and B, at most 8 new tokens per sequence\.$/);
+});
+
 test("a copy says who shares the block and who is about to write where", () => {
   const event = { kind: "BlockCopied", tier: "device", group: 0, source: 17, target: 42, sequence: 2, logical: 2 };
   assert.equal(

@@ -223,7 +223,8 @@ class Cache:
     def evict(self, count):
         for block in self.choose(count):
             reason = self.policy.explain(block.block)
-            assert f"of {len(self.idle())} candidates" in reason
+            idle = len(self.idle())
+            assert reason.endswith(f"of {idle} candidate{'' if idle == 1 else 's'}")
             self.forget(block, evicted=True)
             self.evicted.append(block.key)
 

@@ -57,7 +57,7 @@ def test_an_eviction_tells_how_many_steps_ago_the_block_was_used(tier, events):
     tier.let_go(0, block)
     tier.set_step(12)
     tier.evict(tier.victims(1))
-    why = "least recently used: last used in step 5, of 1 candidates"
+    why = "least recently used: last used in step 5, of 1 candidate"
     assert events[-1] == BlockEvicted("device", 0, block, "a", "lru", why, 7)
 
 

@@ -61,7 +61,7 @@ export const modelName = ({ model }) => model ?? "unknown model";
 export const tierName = (tier) => labels.tiers[tier] ?? tier;
 
 /** What the engine itself says of blocks; the rest of a reason may be somebody else's words. */
-const OWN_REASONS = /needs (?:blocks: \d+|\d+ blocks?), and \d|has \d+ blocks, and of \d+ host blocks|drawn by lot: block \d+,|^shorter than a block$|^evicted at step (?=\d)|it goes down to the host tier(?=, as all do|: it was found)|it is given up: the host tier is full/g;
+const OWN_REASONS = /needs (?:blocks: \d+|\d+ blocks?), and \d|has \d+ blocks?, and of \d+ (?:host blocks|blocks? of the host)|drawn by lot: block \d+,|^shorter than a block$|^evicted at step (?=\d)|it goes down to the host tier(?=, as all do|: it was found)|it is given up: the host tier is full/g;
 
 export const reasonText = (reason) => (Object.hasOwn(THEME.reasons, reason) ? say(THEME.reasons[reason]) : reason.replace(/\.$/, "").replace(OWN_REASONS, (words) => say(words)));
 

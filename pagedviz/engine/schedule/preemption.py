@@ -62,8 +62,10 @@ class Preempting:
             total = self._config.num_host_blocks
             if not total:
                 return "recompute", ""
-            room = f"of {total} host blocks {dry_run.num_host_free} are free"
-            return "recompute", f"not swapped: it has {len(blocks)} blocks, and {room}"
+            free = dry_run.num_host_free
+            has, of = (f"{count} block" if count == 1 else f"{count} blocks" for count in (len(blocks), total))
+            are = "is" if free == 1 else "are"
+            return "recompute", f"not swapped: it has {has}, and of {of} of the host {free} {are} free"
         if wanted == "swap":
             return "swap", ""
         return self._costs.choose(len(blocks) * self._bytes_per_block, victim.tokens)

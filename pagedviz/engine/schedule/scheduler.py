@@ -66,7 +66,8 @@ class Scheduler:
             if step.num_free < 0:
                 needs, total = free - step.num_free, self._config.num_device_blocks
                 blocks = "1 block" if needs == 1 else f"{needs} blocks"
-                return scheduled, f"{request.id} needs {blocks}, and {free} of {total} are free"
+                are = "is" if free == 1 else "are"
+                return scheduled, f"{request.id} needs {blocks}, and {free} of {total} {are} free"
             scheduled += work
             budget -= sum(item.count for item in work)
         return scheduled, ""

@@ -49,9 +49,9 @@ class Newest:
         """The last one."""
         return candidates[-1]
 
-    def explain(self, victim: Candidate) -> str:  # noqa: ARG002 - the protocol's shape
+    def explain(self, victim: Candidate) -> str:
         """In words."""
-        return "it came last"
+        return f"{victim.request.id} came last"
 
 
 class FewestTokensLost:
@@ -66,7 +66,7 @@ class FewestTokensLost:
 
     def explain(self, victim: Candidate) -> str:
         """In words."""
-        return f"it has the fewest tokens in memory, {victim.tokens}"
+        return f"{victim.request.id} has the fewest tokens in memory, {victim.tokens}"
 
 
 class Largest:
@@ -81,7 +81,7 @@ class Largest:
 
     def explain(self, victim: Candidate) -> str:
         """In words."""
-        return f"it has the most tokens in memory, {victim.tokens}"
+        return f"{victim.request.id} has the most tokens in memory, {victim.tokens}"
 
 
 class Priority:
@@ -96,7 +96,7 @@ class Priority:
 
     def explain(self, victim: Candidate) -> str:
         """In words."""
-        return f"its priority is {victim.request.params.priority}, the least important"
+        return f"{victim.request.id} has priority {victim.request.params.priority}, the least important"
 
 
 VICTIMS: dict[str, type[VictimPolicy]] = {

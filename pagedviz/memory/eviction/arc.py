@@ -16,7 +16,7 @@ from itertools import chain, islice
 from math import ceil
 
 from pagedviz.memory.eviction.base import Policy
-from pagedviz.memory.eviction.protocol import CachedBlock, Key
+from pagedviz.memory.eviction.protocol import CachedBlock, Key, of_candidates
 
 
 class ARC(Policy):
@@ -74,7 +74,7 @@ class ARC(Policy):
         return (
             f"least recently used of those asked for {'once' if first else 'more than once'}: last used in step "
             f"{cached.used}; {len(self._once)} were asked for once, {self._target:.1f} should be, "
-            f"of {len(self._once) + len(self._again)} candidates"
+            f"{of_candidates(len(self._once) + len(self._again))}"
         )
 
     def _forget_ghosts(self) -> None:

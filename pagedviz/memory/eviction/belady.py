@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from math import inf
 
 from pagedviz.memory.eviction.base import Policy
-from pagedviz.memory.eviction.protocol import CachedBlock, Key
+from pagedviz.memory.eviction.protocol import CachedBlock, Key, of_candidates
 from pagedviz.memory.eviction.ranking import Ranking
 
 
@@ -55,7 +55,7 @@ class Belady(Policy):
         """When it is used next."""
         when = self._soonest.rank(block)
         say = "never used again" if when == inf else f"next used at {when:g}, later than the others"
-        return f"farthest in the future: {say}, of {len(self._soonest)} candidates"
+        return f"farthest in the future: {say}, {of_candidates(len(self._soonest))}"
 
     def _ask_again(self) -> None:
         while len(self._soonest):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import count as counter
 
 from pagedviz.memory.eviction.base import Policy
-from pagedviz.memory.eviction.protocol import CachedBlock
+from pagedviz.memory.eviction.protocol import CachedBlock, of_candidates
 from pagedviz.memory.eviction.ranking import Ranking
 
 
@@ -70,5 +70,5 @@ class Clock(Policy):
         used = self._circle.block(block).used
         return (
             f"second chance used up: not found since the hand came by, last used in step {used}, "
-            f"of {len(self._circle)} candidates"
+            f"{of_candidates(len(self._circle))}"
         )

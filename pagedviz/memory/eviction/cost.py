@@ -16,7 +16,7 @@ before it, where W is the width of all its heads. Both are even at a depth of P 
 from __future__ import annotations
 
 from pagedviz.memory.eviction.base import Ranked
-from pagedviz.memory.eviction.protocol import CachedBlock
+from pagedviz.memory.eviction.protocol import CachedBlock, of_candidates
 
 EVEN_DEPTH = 3072
 """P / (2 * W) of SmolLM2-135M: 3,538,944 weights per layer, 9 heads of width 64. Greater for wider models."""
@@ -52,5 +52,5 @@ class Cost(Ranked):
         cached = self._ranking.block(block)
         return (
             f"cheapest to lose: found {cached.hits} times, {cached.depth} tokens before it, "
-            f"priority {self._ranking.rank(block):.2f}, of {len(self._ranking)} candidates"
+            f"priority {self._ranking.rank(block):.2f}, {of_candidates(len(self._ranking))}"
         )

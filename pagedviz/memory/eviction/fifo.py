@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pagedviz.memory.eviction.base import Ranked
-from pagedviz.memory.eviction.protocol import CachedBlock
+from pagedviz.memory.eviction.protocol import CachedBlock, of_candidates
 
 
 class FIFO(Ranked):
@@ -19,4 +19,4 @@ class FIFO(Ranked):
     def explain(self, block: int) -> str:
         """When it was cached."""
         born = self._ranking.block(block).born
-        return f"first in, first out: cached since step {born}, of {len(self._ranking)} candidates"
+        return f"first in, first out: cached since step {born}, {of_candidates(len(self._ranking))}"

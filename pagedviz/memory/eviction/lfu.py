@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pagedviz.memory.eviction.base import Ranked
-from pagedviz.memory.eviction.protocol import CachedBlock
+from pagedviz.memory.eviction.protocol import CachedBlock, of_candidates
 
 
 class LFU(Ranked):
@@ -21,5 +21,5 @@ class LFU(Ranked):
         cached = self._ranking.block(block)
         return (
             f"least frequently used: found {cached.hits} times, last used in step {cached.used}, "
-            f"of {len(self._ranking)} candidates"
+            f"{of_candidates(len(self._ranking))}"
         )

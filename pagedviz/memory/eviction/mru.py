@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import islice
 
 from pagedviz.memory.eviction.base import Queued
+from pagedviz.memory.eviction.protocol import of_candidates
 
 
 class MRU(Queued):
@@ -21,4 +22,4 @@ class MRU(Queued):
     def explain(self, block: int) -> str:
         """When it was last used."""
         used = self._queue[block].used
-        return f"most recently used: last used in step {used}, of {len(self._queue)} candidates"
+        return f"most recently used: last used in step {used}, {of_candidates(len(self._queue))}"

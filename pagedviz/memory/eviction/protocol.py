@@ -65,3 +65,8 @@ class EvictionPolicy(Protocol):
 
         For example "least recently used: last used in step 12, of 41 candidates".
         """
+
+
+def of_candidates(count: int) -> str:
+    """``of 41 candidates``: how a policy's explanation ends."""
+    return f"of {count} candidate{'' if count == 1 else 's'}"

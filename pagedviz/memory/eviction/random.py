@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from random import Random
 
 from pagedviz.memory.eviction.base import Policy
-from pagedviz.memory.eviction.protocol import CachedBlock
+from pagedviz.memory.eviction.protocol import CachedBlock, of_candidates
 
 
 class RandomChoice(Policy):
@@ -40,4 +40,4 @@ class RandomChoice(Policy):
 
     def explain(self, block: int) -> str:
         """Of how many it was drawn."""
-        return f"drawn by lot: block {block}, with seed {self.seed}, of {len(self._blocks)} candidates"
+        return f"drawn by lot: block {block}, with seed {self.seed}, {of_candidates(len(self._blocks))}"

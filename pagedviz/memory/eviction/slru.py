@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import chain, islice
 
 from pagedviz.memory.eviction.base import Policy
-from pagedviz.memory.eviction.protocol import CachedBlock
+from pagedviz.memory.eviction.protocol import CachedBlock, of_candidates
 
 PROTECTED = 0.8
 """Share of the tier's blocks that may be protected, as in Caffeine."""
@@ -58,5 +58,5 @@ class SLRU(Policy):
         total = len(self._probation) + len(self._protected)
         return (
             f"least recently used of {len(segment)} {where}: last used in step {segment[block].used}, "
-            f"of {total} candidates"
+            f"{of_candidates(total)}"
         )
