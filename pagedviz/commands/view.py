@@ -58,13 +58,13 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _tell(state: State, trace: Trace, *, last_in_use: bool) -> None:
-    from pagedviz.figures.words import place
+    from pagedviz.figures.words import letter, place
 
     show_memory(state, trace, last_in_use=last_in_use)
     for sequence in state.sequences.values():
         table = next(iter(sequence.tables.values()), [])
         entries = " ".join(f"{logical}>{place(entry)}" for logical, entry in enumerate(table)) or "no blocks"
-        show(f"sequence {sequence.id} ({sequence.request}, {sequence.status}): {entries}")
+        show(f"sequence {sequence.id} ({letter(sequence.id)}; {sequence.request}, {sequence.status}): {entries}")
 
 
 def _may_open(arguments: argparse.Namespace) -> bool:

@@ -9,8 +9,6 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import pytest
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
 
 import pagedviz as pv
 from pagedviz.attention import BACKENDS
@@ -19,18 +17,6 @@ from pagedviz.commands import COMMANDS
 from pagedviz.commands.bench import BENCHMARKS
 from pagedviz.commands.options import show
 from pagedviz.figures.picture.picture import picture_of
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory, new_tiny):
-    """A model folder with weights and a tokenizer, as a user would have one."""
-    path = tmp_path_factory.mktemp("model")
-    new_tiny("llama").save_pretrained(path)
-    words = {word: index for index, word in enumerate(["<unk>", *(f"w{number}" for number in range(200))])}
-    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>").save_pretrained(path)
-    return str(path)
 
 
 @pytest.fixture
@@ -107,7 +93,7 @@ def test_view_tells_the_state_at_a_step(recorded, tmp_path, capsys):
     assert {int(block) for block in told["blocks"]["device"]} == set(state.blocks["device"])
     assert svg.read_text(encoding="utf-8") == picture_of(pv.Trace.load(path), state)
     assert main(["view", path, "--step", str(pv.Trace.load(path).last_step)]) == 0
-    assert "sequence 0 (r0, finished): no blocks" in capsys.readouterr().out
+    assert "sequence 0 (A; r0, finished): no blocks" in capsys.readouterr().out
 
 
 def test_view_tells_the_last_state_in_use(recorded, capsys):
@@ -117,7 +103,7 @@ def test_view_tells_the_last_state_in_use(recorded, capsys):
 
     shown = capsys.readouterr().out
     assert f"memory after step {told['steps'] - 1} of {told['steps']}, the last that leaves blocks in use:" in shown
-    assert "sequence 0 (r0, running): 0>" in shown
+    assert "sequence 0 (A; r0, running): 0>" in shown
 
 
 @pytest.fixture

@@ -64,6 +64,7 @@ def test_each_prompt_is_the_turns_before_and_all_of_them_are_found(talking):
     session = talking([[*text, END], [*text, END], [*text, END]])
     chat = Conversation(session, system="Be brief.", temperature=0)
 
+    assert chat.session is session
     first, second, third = (chat.say(f"Why {number}?") for number in range(3))
 
     tokenizer = session.engine.tokenizer
