@@ -62,7 +62,7 @@ def test_the_commands_say_nothing_of_what_is_unknown(path, capsys, tmp_path):
     assert main(["view", str(path), "--step", str(LAST), "--svg", str(svg)]) == 0
     told = capsys.readouterr().out
     assert "unknown model, step 30: " in told
-    assert re.search(r"sequence \d+ \(r\d+, running\): .*\d>\u2013 .*\d>h\d", told)
+    assert re.search(r"sequence \d+ \(\w+; r\d+, running\): .*\d>\u2013 .*\d>h\d", told)
     assert not WRONG.search(told + svg.read_text())
     assert main(["view", str(path), "--json"]) == 0
     state = json.loads(capsys.readouterr().out)
