@@ -1,4 +1,4 @@
-"""What a caller's number is: made plain at the call, or refused there; and which texts can be written down.
+"""What a caller's number is: made plain at the call, or refused there; and how texts that are kept are written.
 
 Knows no option and no array library.
 
@@ -150,6 +150,11 @@ def flag(name: str, value: Any, *, error: type[PagedvizError] = ConfigError) -> 
     if not isinstance(made, bool):
         raise error(f"{name}={value!r}: must be True or False")
     return made
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 block``, ``4 blocks``: as it stands in reasons, which traces keep."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def sayable(text: str) -> str:

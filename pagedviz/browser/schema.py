@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pagedviz.events import GUESSED, KINDS
+from pagedviz.events import ASK_WHO, GUESSED, KINDS
 from pagedviz.events.codec import VERSION
 from pagedviz.events.kinds import FAMILIES, SECTIONS, Int
 
@@ -61,6 +61,7 @@ def schema(counters: Sequence[str]) -> str:
             for family in FAMILIES
         },
         "foretold": list(GUESSED),
+        "ask_who": list(ASK_WHO),
         "telling": sorted(told_of, key=told_of.__getitem__, reverse=True),
         "sections": {section: _kinds_of(section) for section in SECTIONS},
     }

@@ -52,8 +52,8 @@ class About(NamedTuple):
         section: one of ``SECTIONS``; None if no step is explained by it.
         rank: within its section, lower ones come first; those of one rank in the order of ``KINDS``.
         counter: what it counts as one of, a field of the state's counters; "" if it is not counted.
-        guesses: what a person can guess of it before the step that causes it. The engine can tell such a kind
-            beforehand.
+        guesses: what a person can guess of it before the step that causes it, first what is asked: a block, or
+            whose it is. The engine can tell such a kind beforehand.
         telling: how much it says of a step: the caption is the step's most telling event. 0: never the caption.
     """
 

@@ -311,7 +311,7 @@ class SwappedOut(Event, frozen=True):
     """
 
     about: ClassVar[About] = About(
-        "tier", "What moved between the tiers", guesses=("block", "request", "sequence"), telling=15
+        "tier", "What moved between the tiers", guesses=("request", "block", "sequence"), telling=15
     )
     request: str
     pairs: tuple[tuple[Int, Int], ...]
@@ -323,7 +323,7 @@ class SwappedIn(Event, frozen=True):
     """The content of host blocks was copied to device blocks: ``pairs`` of (host block, device block)."""
 
     about: ClassVar[About] = About(
-        "tier", "What moved between the tiers", guesses=("block", "request", "sequence"), telling=16
+        "tier", "What moved between the tiers", guesses=("request", "block", "sequence"), telling=16
     )
     request: str
     pairs: tuple[tuple[Int, Int], ...]
@@ -364,6 +364,8 @@ GUESSED = {name: kind.about.guesses for name, kind in KINDS.items() if kind.abou
 """The kinds that can be told before the step that causes them, decisions before what follows from them; each with
 what a person can guess of it. A preempted request is also guessed by one of its blocks.
 """
+ASK_WHO = tuple(name for name, guesses in GUESSED.items() if guesses[0] == "request")
+"""Those that ask who: a block stands for the request that has it, and one that several have for none."""
 
 
 class Batch(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ import msgspec
 
 from pagedviz.errors import ConfigError, SessionError
 from pagedviz.events import (
+    ASK_WHO,
     GUESSED,
     AnyEvent,
     Batch,
@@ -21,9 +22,6 @@ from pagedviz.events import (
     SwappedIn,
     SwappedOut,
 )
-
-_WHO = frozenset({"RequestPreempted", "SwappedOut", "SwappedIn"})
-"""Kinds that ask who: a block stands for the request that has it, and one that several have for none."""
 
 
 class Pick(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -131,7 +129,7 @@ class Predictions:
 
     def _answers(self, guess: Pick, kind: str) -> bool:
         """Whether the guess is one for this kind of decision."""
-        return _term(guess) in GUESSED[kind] and not (kind in _WHO and len(self._owners(guess)) > 1)
+        return _term(guess) in GUESSED[kind] and not (kind in ASK_WHO and len(self._owners(guess)) > 1)
 
     def take(self, pick: Pick) -> None:
         """Note what a person expects; a later guess for the same step replaces it.

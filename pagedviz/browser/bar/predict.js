@@ -6,6 +6,7 @@ import { beladyChoice } from "../run/belady.js";
 import { blockName, describe, letterOf, list } from "../words/describe.js";
 import { attr, h, pushButton, setText, toggle } from "../kit/dom.js";
 import { BEFORE, kindsText } from "../words/kinds.js";
+import { SCHEMA } from "../run/schema.js";
 import { blockOf } from "../run/state.js";
 import { pickOf } from "../live/store.js";
 import { say } from "../words/vocabulary.js";
@@ -19,7 +20,7 @@ function decisionsIn(run, step) {
 }
 
 /** Kinds that ask who, not which block. */
-const WHO = ["RequestPreempted", "SwappedOut", "SwappedIn"];
+const WHO = SCHEMA.ask_who;
 
 /** Whether a guess names nobody where it is asked who: a block stands for the request that has it, one that several have for none. */
 function isNobody(state, { tier, block, request }) {

@@ -14,6 +14,7 @@ from pagedviz.engine.schedule.victims import Candidate, make_victim_policy
 from pagedviz.errors import PolicyError
 from pagedviz.memory import BlockManager, DryRun
 from pagedviz.memory.plugin import explanation, name_of
+from pagedviz.values import counted
 
 
 class Preempting:
@@ -63,8 +64,7 @@ class Preempting:
             if not total:
                 return "recompute", ""
             free = dry_run.num_host_free
-            has, of = (f"{count} block" if count == 1 else f"{count} blocks" for count in (len(blocks), total))
-            are = "is" if free == 1 else "are"
+            has, of, are = counted(len(blocks), "block"), counted(total, "block"), "is" if free == 1 else "are"
             return "recompute", f"not swapped: it has {has}, and of {of} of the host {free} {are} free"
         if wanted == "swap":
             return "swap", ""

@@ -18,6 +18,7 @@ from pagedviz.engine.schedule.costs import CostModel
 from pagedviz.engine.schedule.plan import Admission, Preemption, Scheduled, StepPlan
 from pagedviz.engine.schedule.preemption import Preempting
 from pagedviz.memory import BlockManager, DryRun, Prefix
+from pagedviz.values import counted
 
 
 class Scheduler:
@@ -65,8 +66,7 @@ class Scheduler:
                 step.write(item.sequence.id, item.start, item.count)
             if step.num_free < 0:
                 needs, total = free - step.num_free, self._config.num_device_blocks
-                blocks = "1 block" if needs == 1 else f"{needs} blocks"
-                are = "is" if free == 1 else "are"
+                blocks, are = counted(needs, "block"), "is" if free == 1 else "are"
                 return scheduled, f"{request.id} needs {blocks}, and {free} of {total} {are} free"
             scheduled += work
             budget -= sum(item.count for item in work)

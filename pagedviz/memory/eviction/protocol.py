@@ -11,6 +11,8 @@ from typing import Protocol
 
 import msgspec
 
+from pagedviz.values import counted
+
 Key = tuple[int, str]
 """(layer group, chained content hash)."""
 
@@ -69,4 +71,4 @@ class EvictionPolicy(Protocol):
 
 def of_candidates(count: int) -> str:
     """``of 41 candidates``: how a policy's explanation ends."""
-    return f"of {count} candidate{'' if count == 1 else 's'}"
+    return f"of {counted(count, 'candidate')}"
