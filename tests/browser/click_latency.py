@@ -22,7 +22,8 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from lab import Lab, Notebook, chromium, overlay
+from chromium import launch
+from lab import Lab, Notebook, overlay
 from playwright.sync_api import sync_playwright
 
 TINY = "from tiny import tiny_engine\nengine = tiny_engine(num_device_blocks=4096)"
@@ -95,7 +96,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         folder = Path(name)
         path = (overlay(folder / "kernel", f"ipykernel=={options.kernel}"),) if options.kernel else ()
-        browser = chromium(playwright)
+        browser = launch(playwright)
         lab = Lab(folder / "lab", path)
         try:
             last = "await session.start().wait();" if options.waiting else "session.start();"

@@ -3,26 +3,14 @@
 Where there is no Chromium the tests are skipped, but not in CI: there that is a failure.
 """
 
-import importlib.util
 import os
-import sys
 from pathlib import Path
 
 import pytest
+from chromium import launch
+from lab import Lab
 
 _CI = os.environ.get("CI", "").lower() in ("1", "true")
-
-
-def _load(name):
-    """A module of this folder: the tests are no package (import mode importlib)."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-lab_module = _load("lab")
-_load("looking")
 
 
 def pytest_collection_modifyitems(items):
@@ -39,7 +27,7 @@ def browser():
     )
     with playwright_api.sync_playwright() as playwright:
         try:
-            found = lab_module.chromium(playwright)
+            found = launch(playwright)
         except playwright_api.Error as error:
             told = f"no Chromium: apt-get install chromium, or playwright install chromium ({error.message[:200]})"
             if _CI:
@@ -51,7 +39,7 @@ def browser():
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    lab = lab_module.Lab(tmp_path_factory.mktemp("lab"))
+    lab = Lab(tmp_path_factory.mktemp("lab"))
     yield lab
     lab.close()
 

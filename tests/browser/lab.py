@@ -15,11 +15,10 @@ import time
 from pathlib import Path
 
 import nbformat
-from playwright.sync_api import Browser, Locator, Page, Playwright
+from playwright.sync_api import Browser, Locator, Page
 
 HERE = Path(__file__).parent
 DASHBOARD = "[data-next-seq]"
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 _SERVER_STARTS_IN_S = 60
 _MS = 90_000
 _PLACE = """([selector, name, index]) => {
@@ -44,12 +43,6 @@ for found in gc.get_objects():
 ipywidgets.Widget.close_all()
 get_ipython().run_line_magic("reset", "-sf")
 """
-
-
-def chromium(playwright: Playwright) -> Browser:
-    """The Chromium of the machine, or else Playwright's own; an error of Playwright's if there is neither."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    return playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
 
 
 def overlay(folder: Path, *requirements: str, options: tuple[str, ...] = ("--no-deps",)) -> str:

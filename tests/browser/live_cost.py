@@ -19,7 +19,8 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from lab import Lab, chromium
+from chromium import launch
+from lab import Lab
 from playwright.sync_api import sync_playwright
 
 # ruff: noqa: T201 - a script
@@ -81,7 +82,7 @@ def main() -> None:
         pair = [[WITHOUT], [MAKE, WITH]]
         cells += [cell for side in (pair if number % 2 else pair[::-1]) for cell in side]
     with sync_playwright() as p, tempfile.TemporaryDirectory() as folder:
-        browser = chromium(p)
+        browser = launch(p)
         lab = Lab(Path(folder) / "lab")
         notebook = lab.open(browser, "cost", cells)
         notebook.page.set_default_timeout(1_200_000)

@@ -15,9 +15,9 @@ version of the dashboard, which cannot zoom, only *live* means something: ``--bu
 from __future__ import annotations
 
 import argparse
-import shutil
 from pathlib import Path
 
+from chromium import launch
 from playwright.sync_api import Page, sync_playwright
 
 from pagedviz.browser.bundle import bundle, stylesheet
@@ -139,10 +139,9 @@ def main() -> None:
         .replace("CSS", stylesheet())
         .replace("CODE", code.replace("</script", "<\\/script"))
     )
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     print("blocks      live ms  frames/s  zoom ms   pan ms")
     with sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        browser = launch(p)
         for count in options.blocks or [64, 4096, 131_072, 1_000_000]:
             page = browser.new_page(viewport={"width": 700, "height": 600})
             page.set_default_timeout(120_000)

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import argparse
 import random
-import shutil
 import statistics
 import tempfile
 import time
 from pathlib import Path
 
+from chromium import launch
 from playwright.sync_api import Page, sync_playwright
 
 from pagedviz.lab.long_run import long_run
@@ -71,9 +71,8 @@ def main() -> None:
     parser.add_argument("events", nargs="*", type=int, default=[1_000_000, 10_000_000])
     parser.add_argument("--jumps", type=int, default=20)
     options = parser.parse_args()
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     with sync_playwright() as p, tempfile.TemporaryDirectory() as folder:
-        browser = p.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        browser = launch(p)
         for count in options.events:
             page = browser.new_page(viewport={"width": 1280, "height": 900})
             page.set_default_timeout(300_000)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
+from chromium import PATH as CHROMIUM
+from chromium import launch
 
 from pagedviz.events import Batch
 from pagedviz.events.codec import encode_batch, encode_header, encode_keyframe
@@ -14,7 +14,6 @@ from . import streams
 from .page import page as make_page
 
 playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")]
 
@@ -28,8 +27,7 @@ FRAMES = """new Promise((done) => {
 @pytest.fixture(scope="module")
 def browser():
     with playwright.sync_playwright() as p:
-        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        chromium = p.chromium.launch(executable_path=CHROMIUM, args=flags)
+        chromium = launch(p)
         yield chromium
         chromium.close()
 
