@@ -1,4 +1,7 @@
-"""What all tests share: golden files, random event streams, tiny models and what transformers generates."""
+"""What all tests share: golden files, random event streams, tiny models and what transformers generates.
+
+torch and transformers are imported where a model is wanted: a process that runs tests without one starts quickly.
+"""
 
 import functools
 import importlib.util
@@ -7,13 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
-import transformers
 from hypothesis import HealthCheck, settings
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
 import pagedviz as pv
-from pagedviz.models import load
 
 settings.register_profile("without a clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("without a clock")  # here for all tests: a busy machine is no fault of the code
@@ -109,6 +108,9 @@ TINY = {
 
 def build_tiny(family, **changes):
     """A new tiny model of a family, in float32; the same weights every time."""
+    import torch
+    import transformers
+
     prefix, own = TINY[family]
     settings = {**COMMON, **own, **changes}
     heads = {"GPT2": "GPT2LMHeadModel", "Gemma3Text": "Gemma3ForCausalLM"}
@@ -134,6 +136,10 @@ def new_tiny():
 @pytest.fixture(scope="session")
 def smollm2():
     """SmolLM2-135M and its tokenizer, in float32."""
+    import torch
+
+    from pagedviz.models import load
+
     return load("smollm2-135m", torch.float32)
 
 
@@ -148,6 +154,8 @@ def generate_alone(model, prompt, count):
 
     The lead is the distance between the two best logits: where it is tiny, either token is right.
     """
+    import torch
+
     own = model.generation_config
     eos, own.eos_token_id = own.eos_token_id, None
     try:
@@ -242,6 +250,8 @@ CHATML = (
 def chat_tokenizer():
     """``chat_tokenizer(template)``: a byte-level tokenizer of 259 tokens as transformers has them, one that begins
     every text with ``<s>`` of its own; the template is ChatML if none is given, and None leaves it without one."""
+    import transformers
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
     def make(template=CHATML):
         letters = sorted(pre_tokenizers.ByteLevel.alphabet())
@@ -272,6 +282,8 @@ def byte_engine(tiny, byte_tokenizer):
 
 def write_script(engine, text, num_prompt):
     """Let the model want to write ``text`` (bytes or str) after a prompt of that length, then token 0."""
+    import torch
+
     script = text.encode() if isinstance(text, str) else text
     run = engine._core.runner.run
 

@@ -194,7 +194,9 @@ def test_beams_come_and_go():
 
 def test_the_state_of_the_engine_and_its_rival_that_pages_have_one_split(tiny):
     """The same tail of a last block is not reserved here and internal waste there."""
-    engine = pagedviz.Engine(tiny("llama", num_hidden_layers=1), block_size=16, num_device_blocks=16)
+    engine = pagedviz.Engine(
+        tiny("llama", num_hidden_layers=1), block_size=16, num_device_blocks=16, attention="torch"
+    )
     rivals = Rivals(256, 128, 16, names=["paged"])
     engine.subscribe(rivals)
     with pagedviz.record(engine) as recording:

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import nbclient
-import nbformat
 import pytest
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
@@ -41,6 +39,8 @@ SAID = {
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_it_is_stored_without_outputs(path):
+    import nbformat  # here: it takes seconds, and only this file needs it
+
     book = nbformat.read(path, as_version=4)
 
     nbformat.validate(book)
@@ -50,6 +50,9 @@ def test_it_is_stored_without_outputs(path):
 @pytest.mark.model
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_it_runs_headless_to_its_end(path, tmp_path):
+    import nbclient
+    import nbformat
+
     book = nbformat.read(path, as_version=4)
 
     nbclient.NotebookClient(book, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
