@@ -53,14 +53,11 @@ def test_kernels_is_a_folder_and_no_package():
 
 
 def test_transformers_is_not_fooled_by_the_folder_called_kernels(tmp_path):
-    code = (
-        "from transformers import LlamaForCausalLM\n"
-        "from transformers.utils.import_utils import is_kernels_available\n"
-        "print(is_kernels_available())"
-    )
+    model = "from transformers import LlamaForCausalLM\n"  # it would import the package, were there one
+    ask = "from transformers.utils.import_utils import is_kernels_available\nprint(is_kernels_available())"
     started = [
         subprocess.Popen([sys.executable, "-c", code], cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        for cwd in (ROOT, tmp_path)
+        for cwd, code in ((ROOT, model + ask), (tmp_path, ask))
     ]
     answers = []
     for process in started:
