@@ -4,6 +4,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 
+import { assertSameJSON } from "./same.mjs";
+
 const load = (name) => import(join(process.env.PAGEDVIZ_BROWSER, name));
 const { TraceError } = await load("run/codec.js");
 const { Run } = await load("run/run.js");
@@ -23,6 +25,6 @@ for (const { name, bytes, line, state } of cases) {
       refused = Number(error.message.match(/line (\d+)|$/)[1] ?? 1);
     }
     assert.equal(refused, line);
-    assert.deepEqual(run.state && JSON.parse(JSON.stringify(stateToJSON(run.state))), state);
+    assertSameJSON(run.state && stateToJSON(run.state), state);
   });
 }

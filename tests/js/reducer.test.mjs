@@ -4,6 +4,8 @@ import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 
+import { assertSameJSON } from "./same.mjs";
+
 const load = (name) => import(join(process.env.PAGEDVIZ_BROWSER, name));
 const { Decoder } = await load("run/codec.js");
 const { Run } = await load("run/run.js");
@@ -21,7 +23,7 @@ for (const file of readdirSync(folder).filter((name) => name.endsWith(".pvtrace"
     run.push(bytes.subarray(0, bytes.indexOf(10, bytes.indexOf(10) + 1) + 1)); // header and keyframe
     for (const [index, { state, memory }] of expected.states.entries()) {
       run.applyBatch(batches[index]);
-      assert.deepEqual(JSON.parse(JSON.stringify(stateToJSON(run.state))), state, `after batch ${index}`);
+      assertSameJSON(stateToJSON(run.state), state, `after batch ${index}`);
       for (const tier in memory ?? {}) assert.deepEqual(memoryOf(run.state, tier), memory[tier], `memory of the ${tier} after batch ${index}`);
     }
     if (expected.refused === null) {
@@ -29,7 +31,7 @@ for (const file of readdirSync(folder).filter((name) => name.endsWith(".pvtrace"
     } else {
       assert.throws(() => run.applyBatch(batches[expected.states.length]), new RegExp(`^Error: line ${expected.states.length + 3} is damaged: event ${expected.refused} in step`));
       const sound = expected.states.at(-1)?.state;
-      if (sound) assert.deepEqual(JSON.parse(JSON.stringify(stateToJSON(run.state))), sound, "what is sound up to there stays");
+      if (sound) assertSameJSON(stateToJSON(run.state), sound, "what is sound up to there stays");
     }
   });
 }

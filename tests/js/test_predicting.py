@@ -15,9 +15,9 @@ from .test_node import TIMES, pytestmark, run_node  # noqa: F401 - the mark
 
 
 def traces(streams) -> Iterator[tuple[str, Trace]]:
-    for seed in range(24 * TIMES):
+    for seed in range(12 * TIMES):
         yield f"run-{seed}", streams.trace_of(streams.random_run(seed, groups=1 + seed % 2))
-    for seed in range(6 * TIMES):
+    for seed in range(3 * TIMES):
         yield f"paging-{seed}", streams.trace_of(streams.paging_run(seed, groups=1 + seed % 2))
 
 
@@ -95,7 +95,7 @@ def guesses(trace: Trace, dice: random.Random) -> Iterator[dict[str, object]]:
         blocks = {number: [entry for _, _, entry in s.entries()] for number, s in state.sequences.items()}
         picks = [Pick(block, tier) for tier, held in state.blocks.items() for block in held]
         picks += [Pick(request=name) for name in state.requests]
-        for pick in dice.sample(picks, min(12, len(picks))):
+        for pick in dice.sample(picks, min(4, len(picks))):
             predictions = Predictions()
             predictions.ask(step, tuple(kinds), requests, blocks)
             assert predictions.upcoming == Upcoming(step, tuple(kinds))
