@@ -61,9 +61,14 @@ def write_rows(key, value, key_cache, value_cache, slots):
 @compiled(nogil=True)
 def copy_pairs(cache, pairs):
     """cache[layer, target] = cache[layer, source] for every layer and pair."""
+    _, _, block_size, heads, head_dim = cache.shape
     for layer in range(cache.shape[0]):
         for i in range(pairs.shape[0]):
-            cache[layer, pairs[i, 1]] = cache[layer, pairs[i, 0]]
+            source, target = pairs[i, 0], pairs[i, 1]
+            for offset in range(block_size):
+                for head in range(heads):
+                    for d in range(head_dim):
+                        cache[layer, target, offset, head, d] = cache[layer, source, offset, head, d]
 
 
 @compiled(nogil=True, parallel=True)
@@ -87,51 +92,60 @@ def gather_rows(cache, table, first, out):
 
 
 @compiled(nogil=True, fastmath=FAST)
-def _attend_range(query, key_cache, value_cache, table, head, first, last, scale, softcap, k, v, p, acc, stats):
-    """Online softmax of one KV head's query group over tokens first..last-1.
+def _attend_range(
+    query, key_cache, value_cache, tables, seq, head, split, first, last, scale, softcap,
+    k, v, p, acc, partial, stats,
+):  # fmt: skip
+    """Online softmax of one KV head's query group over tokens first..last-1 of a sequence.
 
-    query: (group, head_dim) float32. k, v, p are scratch. Leaves acc = sum of exp(s - max) V, and stats =
-    (max, sum).
+    Arguments as those of `decode_partials`; k, v, p, acc are scratch. Leaves partial = sum of exp(s - max) V, and
+    stats = (max, sum). Every element is named: numba needs longer to compile one slice than all these loops.
     """
-    group, head_dim = query.shape
+    group, head_dim = acc.shape
+    top = head * group
     block_size = key_cache.shape[1]
-    acc[:] = 0.0
-    stats[:, 0] = -np.inf
-    stats[:, 1] = 0.0
+    for g in range(group):
+        stats[seq, top + g, split, 0] = -np.inf
+        stats[seq, top + g, split, 1] = 0.0
+        for d in range(head_dim):
+            acc[g, d] = 0.0
     for start in range(first, last, TILE):
         length = min(TILE, last - start)
-        block, offset = table[start // block_size], start % block_size
+        block, offset = tables[seq, start // block_size], start % block_size
         for t in range(length):
             if offset == block_size:
-                block, offset = table[(start + t) // block_size], 0
+                block, offset = tables[seq, (start + t) // block_size], 0
             for d in range(head_dim):  # converted once, used by every query head of the group
                 k[t, d] = _to_float32(key_cache[block, offset, head, d])
                 v[t, d] = _to_float32(value_cache[block, offset, head, d])
             offset += 1
         for g in range(group):
-            old_max = stats[g, 0]
+            old_max = stats[seq, top + g, split, 0]
             new_max = old_max
             for t in range(length):
                 score = np.float32(0.0)
                 for d in range(head_dim):
-                    score += query[g, d] * k[t, d]
+                    score += query[seq, top + g, d] * k[t, d]
                 score *= scale
                 if softcap > 0.0:
                     score = softcap * math.tanh(score / softcap)
                 p[t] = score
                 new_max = max(new_max, score)
             correction = math.exp(old_max - new_max)
-            total = stats[g, 1] * correction
+            total = stats[seq, top + g, split, 1] * correction
             for t in range(length):
                 p[t] = math.exp(p[t] - new_max)
                 total += p[t]
-            stats[g, 0] = new_max
-            stats[g, 1] = total
+            stats[seq, top + g, split, 0] = new_max
+            stats[seq, top + g, split, 1] = total
             for d in range(head_dim):
                 acc[g, d] *= correction
             for t in range(length):
                 for d in range(head_dim):
                     acc[g, d] += p[t] * v[t, d]
+    for g in range(group):
+        for d in range(head_dim):
+            partial[seq, top + g, split, d] = acc[g, d]
 
 
 @compiled(parallel=True, nogil=True)
@@ -162,12 +176,10 @@ def decode_partials(
             per_split = (tiles + splits - 1) // splits * TILE
             begin = first + split * per_split
             end = min(lens[seq], begin + per_split)
-            heads = slice(head * group, (head + 1) * group)
             _attend_range(
-                query[seq, heads], key_cache, value_cache, tables[seq], head, begin, end, scale, softcap,
-                k, v, p, acc, stats[seq, heads, split],
+                query, key_cache, value_cache, tables, seq, head, split, begin, end, scale, softcap,
+                k, v, p, acc, partial, stats,
             )  # fmt: skip
-            partial[seq, heads, split] = acc
 
 
 @compiled(nogil=True, fastmath=FAST)
@@ -183,7 +195,8 @@ def merge(partial, stats, out):
             for s in range(splits):
                 top = max(top, stats[seq, head, s, 0])
             total = np.float32(0.0)
-            out[seq, head] = 0.0
+            for d in range(head_dim):
+                out[seq, head, d] = 0.0
             for s in range(splits):
                 if stats[seq, head, s, 1] == 0.0:  # an empty range: -inf minus -inf would be NaN
                     continue
