@@ -16,7 +16,7 @@ import pagedviz as pv
 pytestmark = pytest.mark.model
 
 NIGHTLY = os.environ.get("PAGEDVIZ_NIGHTLY") == "1"
-COUNT = 200 if NIGHTLY else 40
+COUNT = 200 if NIGHTLY else 30
 TIE = 1e-4
 TEXTS = [
     "Hi",
