@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from types import ModuleType
 
@@ -13,6 +14,9 @@ from pagedviz.trace import Trace
 from .test_page import FRAMES, View, browser, pytestmark  # noqa: F401 - a fixture, and marks
 
 WRONG = re.compile(r"undefined|NaN|\bnull\b|\bNone\b")
+
+BATCHES = 1 if os.environ.get("PAGEDVIZ_NIGHTLY") else 6
+"""How many batches come between two readings of all that the page says."""
 
 LABELS = """[...document.querySelectorAll("[aria-label], [title]")]
   .map((element) => `${element.ariaLabel ?? ""} ${element.title}`).join()"""
@@ -28,8 +32,8 @@ def test_what_is_unknown_is_never_a_word_of_the_machine(browser, streams, groups
     view = View(browser, bare_trace(streams, groups).to_bytes(), width=1280)
     assert view.page.inner_text(".pv-model") == "unknown model"
     assert view.page.inner_text(".pagedviz").count("unknown device") == 1
-    for _ in range(15):
-        view.do("harness.batch(2)")
+    for _ in range(30 // BATCHES):
+        view.do(f"harness.batch({BATCHES})")
         told = view.page.inner_text(".pagedviz") + view.page.evaluate(LABELS)
         assert not WRONG.search(told), WRONG.search(told)
     if groups:
