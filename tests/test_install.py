@@ -28,6 +28,7 @@ CASES = [
 ]
 APART = {"marimo", "notebook"}
 """Pins that only `tests/browser/test_hosts.py` installs."""
+WRONG = "a torch and a Triton that it refuses"
 OFFLINE = re.compile(
     r"dns error|tcp connect error|error sending request|client error \(Connect\)|Failed to establish"
 )
@@ -65,9 +66,12 @@ def finish(process):
 
 @pytest.fixture(scope="module")
 def resolving(tmp_path_factory):
-    """Processes that resolve the constraints, all at the same time: {(python, system): process}."""
+    """Processes that resolve the constraints, all at the same time: {(python, system): process}; and wrong ones."""
     cache = tmp_path_factory.mktemp("uv")
     started = {case: start(*case, cache) for case in CASES}
+    wrong = cache / "constraints.txt"
+    wrong.write_text(f"torch=={pins()['torch']}\ntriton==3.9.0\n", encoding="utf-8")
+    started[WRONG] = start("3.12", LINUX, cache, wrong)
     yield started
     for process in started.values():
         process.kill()
@@ -92,11 +96,9 @@ def test_the_constraints_resolve(resolving, python, system):
     assert {name: version for name, version in chosen.items() if name in pinned}.items() <= pinned.items()
 
 
-def test_a_pin_that_another_package_refuses_is_noticed(tmp_path):
+def test_a_pin_that_another_package_refuses_is_noticed(resolving):
     """The fault that this file was written for: torch asks for another Triton than the constraints do."""
-    wrong = tmp_path / "constraints.txt"
-    wrong.write_text(f"torch=={pins()['torch']}\ntriton==3.9.0\n", encoding="utf-8")
-    status, _, err = finish(start("3.12", LINUX, tmp_path / "cache", wrong))
+    status, _, err = finish(resolving[WRONG])
     assert status != 0
     assert "triton" in err
 

@@ -18,6 +18,10 @@ from pagedviz.errors import BackendUnavailable
 
 CPU = torch.device("cpu")
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+THOROUGH = os.environ.get("PAGEDVIZ_NIGHTLY") == "1"
+REPEATS = "dtypes_are_right or every_head_dim_and_group and not (7-64 or 3-80 or 1-96 or 3-128)"
+"""What the interpreter, which is slow, does only with PAGEDVIZ_NIGHTLY=1: float32, its only dtype, once more with
+the options that have tests of their own; and every group with every head_dim, not only each with one."""
 
 
 def why_missing(name):
@@ -59,10 +63,12 @@ def test_triton_refuses_bfloat16_because_the_interpreter_computes_it_wrongly():
 @pytest.mark.skipif(INTERPRETED, reason="this is the process with the interpreter")
 @pytest.mark.parametrize("name", MISSING)
 def test_a_backend_that_needs_an_accelerator_is_right_in_the_interpreter(name):
-    options = ["-q", "-p", "no:cacheprovider", "--durations=5", "-k", name]
+    chosen = name if THOROUGH else f"{name} and not ({REPEATS})"
+    options = ["-q", "-p", "no:cacheprovider", "-p", "pytest_timeout", "--durations=5", "-k", chosen]
     command = [sys.executable, "-m", "pytest", *options, __file__]
-    # One thread: the interpreter's numpy works on tiles too small to share.
+    # One thread: the interpreter's numpy works on tiles too small to share. No plugins but ours: they take long.
     environment = os.environ | {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
+    environment |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if run.returncode == pytest.ExitCode.NO_TESTS_COLLECTED:
         pytest.skip(f"neither on a CPU nor in the interpreter: {MISSING[name]}")
