@@ -16,7 +16,7 @@ def make() -> pv.Session:
     engine_step = engine.step
 
     def step() -> object:
-        time.sleep(0.01)
+        time.sleep(0.03)
         return engine_step()
 
     engine.step = step

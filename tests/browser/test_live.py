@@ -19,7 +19,7 @@ from tiny import WORDS, tiny_engine
 engine = tiny_engine(num_device_blocks=2048)
 step = engine.step
 def engine_step_of_a_larger_model():
-    time.sleep(0.01)
+    time.sleep(0.03)
     return step()
 engine.step = engine_step_of_a_larger_model
 session = pv.Session(engine)

@@ -95,7 +95,7 @@ def guesses(trace: Trace, dice: random.Random) -> Iterator[dict[str, object]]:
         blocks = {number: [entry for _, _, entry in s.entries()] for number, s in state.sequences.items()}
         picks = [Pick(block, tier) for tier, held in state.blocks.items() for block in held]
         picks += [Pick(request=name) for name in state.requests]
-        for pick in dice.sample(picks, min(4, len(picks))):
+        for pick in dice.sample(picks, min(12 if TIMES > 1 else 4, len(picks))):
             predictions = Predictions()
             predictions.ask(step, tuple(kinds), requests, blocks)
             assert predictions.upcoming == Upcoming(step, tuple(kinds))
