@@ -105,7 +105,7 @@ def compare(
         for policy in chosen:
             name = _name(policy)
             on_progress(f"{name}, {size} blocks")
-            eviction = _make(policy, size, seed, future)
+            eviction = prepared(policy, size, seed, future.next_use)
             replay = CacheReplay(size, block_size, eviction=eviction, seed=seed, **options)
             for number, request in enumerate(requests):
                 future.now = number
@@ -144,11 +144,14 @@ def _name(policy: str | MakePolicy) -> str:
     return policy if isinstance(policy, str) else str(getattr(policy, "name", getattr(policy, "__name__", policy)))
 
 
-def _make(policy: str | MakePolicy, num_blocks: int, seed: int, future: Future) -> str | EvictionPolicy:
+def prepared(
+    policy: str | MakePolicy, num_blocks: int, seed: int, next_use: Callable[[Key], float]
+) -> str | EvictionPolicy:
+    """A policy as a pool takes it: a live one's name, or an object that was made for this pool and this future."""
     if not isinstance(policy, str):
         return policy(num_blocks, seed)
     if POLICIES[policy].live:
         return policy
     make: Any = POLICIES[policy]
-    needs_future: EvictionPolicy = make(num_blocks, seed, next_use=future.next_use)
+    needs_future: EvictionPolicy = make(num_blocks, seed, next_use=next_use)
     return needs_future
