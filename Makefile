@@ -23,7 +23,7 @@ demo: ready  ## SmolLM2 answers three prompts through paged memory; writes to ou
 test: ready  ## Run every test, in the browser too
 	scripts/install-chromium
 	# Two processes, a file of tests each at a time; with threads of their own they would wait for each other.
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lab: ready  ## Open JupyterLab on the first notebook; as root, with --allow-root
 	$(BIN)/jupyter lab $(AS_ROOT) notebooks/01_watch_paged_attention.ipynb
