@@ -14,7 +14,8 @@ CPU = torch.device("cpu")
 FAMILIES = ["llama", "qwen2", "qwen3", "mistral", "gemma2", "gemma3", "gpt_neox", "opt", "phi3", "gpt2"]
 LENGTHS = [1, 15, 16, 17, 31, 33, 5, 64]
 FEW = [1, 17, 40]
-COUNT = 64 if os.environ.get("PAGEDVIZ_NIGHTLY") == "1" else 40
+NIGHTLY = os.environ.get("PAGEDVIZ_NIGHTLY") == "1"
+COUNT = 64 if NIGHTLY else 40
 TIE = 1e-4
 GREEDY = {"max_tokens": COUNT, "temperature": 0.0, "ignore_eos": True}
 
@@ -36,6 +37,8 @@ def others():
                 yield name
 
 
+if not NIGHTLY:
+    del SETUPS["blocks of 32"], SETUPS["chunks of 9"]  # the small pool has chunks too
 SETUPS |= {name: {"block_size": 16, "num_device_blocks": 256, "attention": name} for name in others()}
 
 

@@ -1,6 +1,10 @@
-"""Cache, swaps and policies decide who has memory; they never change a token, and everybody gets through."""
+"""Cache, swaps and policies decide who has memory; they never change a token, and everybody gets through.
+
+By day each policy and each size is tried with one of the others, in turn; with PAGEDVIZ_NIGHTLY=1 with all.
+"""
 
 import itertools
+import os
 import random
 
 import pytest
@@ -12,6 +16,14 @@ from pagedviz.events import BlockAllocated, BlockCached, BlockEvicted, RequestPr
 from pagedviz.memory import PLACEMENTS, POLICIES
 
 LIVE = sorted(name for name, policy in POLICIES.items() if policy.live)
+NIGHTLY = os.environ.get("PAGEDVIZ_NIGHTLY") == "1"
+
+
+def pairs(first, second):
+    """Every value of both, in pairs: at night all, by day each value of the longer list once."""
+    count = max(len(first), len(second))
+    in_turn = [(first[(i + i // len(first)) % len(first)], second[i % len(second)]) for i in range(count)]
+    return list(itertools.product(first, second)) if NIGHTLY else in_turn
 
 
 def tight(family, most=25, count=COUNT):
@@ -39,8 +51,7 @@ def check(model, family, reference, seed, *, n=1, **options):
     return stats
 
 
-@pytest.mark.parametrize("eviction", LIVE)
-@pytest.mark.parametrize("family", ["llama", "mistral", "gemma3"])
+@pytest.mark.parametrize(("family", "eviction"), pairs(["llama", "mistral", "gemma3"], LIVE))
 def test_no_eviction_policy_changes_a_token(tiny, reference, family, eviction):
     seed = LIVE.index(eviction)
     preemption = ("swap", "auto", "recompute")[seed % 3]
@@ -62,10 +73,11 @@ def test_no_way_to_preempt_changes_a_token(tiny, reference, prefix_caching, pree
     assert (stats["num_preemptions_swap"] > 0) == (preemption != "recompute")
 
 
-@pytest.mark.parametrize("placement", sorted(PLACEMENTS))
-@pytest.mark.parametrize("blocks", [13, 17, 24])
-@pytest.mark.parametrize("host", [1, 6, 40])
-def test_no_size_of_the_tiers_changes_a_token(tiny, reference, placement, blocks, host):
+@pytest.mark.parametrize(
+    ("placement", "sizes"), pairs(sorted(PLACEMENTS), list(itertools.product([13, 17, 24], [1, 6, 40])))
+)
+def test_no_size_of_the_tiers_changes_a_token(tiny, reference, placement, sizes):
+    blocks, host = sizes
     check(
         tiny("llama"), "llama", reference, host, num_device_blocks=blocks, num_host_blocks=host, placement=placement
     )
