@@ -232,7 +232,7 @@ class Memory(Driver):
 
 # Without derandomization every run explores other operations.
 Memory.TestCase.settings = settings(
-    max_examples=30 if not __debug__ else 5000 if NIGHTLY else 120,  # without asserts, this is a part of a part, also at night
+    max_examples=30 if not __debug__ else 5000 if NIGHTLY else 120,  # few without asserts, also at night
     stateful_step_count=80,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )
