@@ -49,25 +49,35 @@ class PolicyRow:
     evictions: int
 
 
-class Future:
-    """When content is looked for: ``next_use`` for Belady's policy, in numbers of requests.
+class Uses:
+    """When each content is looked for: ``next_use`` for Belady's policy.
+
+    Args:
+        contents: the names of what is looked for at 0, at 1 and so on.
 
     Attributes:
-        now: number of the request that is being served.
+        now: the place that is being served.
     """
 
-    def __init__(self, requests: Iterable[TokenRequest], block_size: int) -> None:
+    def __init__(self, contents: Iterable[Iterable[str]]) -> None:
         self.now = -1
         self._uses: defaultdict[str, list[int]] = defaultdict(list)
-        for number, request in enumerate(requests):
-            for content in _looked_for(request, block_size):
-                self._uses[content].append(number)
+        for place, names in enumerate(contents):
+            for name in names:
+                self._uses[name].append(place)
 
     def next_use(self, key: Key) -> float:
-        """The next request that looks for this content; infinite if there is none."""
+        """The next place at which this content is looked for; infinite if there is none."""
         uses = self._uses.get(key[1], ())
         place = bisect_right(uses, self.now)
         return uses[place] if place < len(uses) else inf
+
+
+class Future(Uses):
+    """The uses of the blocks of requests, in numbers of requests."""
+
+    def __init__(self, requests: Iterable[TokenRequest], block_size: int) -> None:
+        super().__init__(_looked_for(request, block_size) for request in requests)
 
 
 def compare(

@@ -11,14 +11,11 @@ machine" (CACM, 1969) is where more frames give more faults.
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections import defaultdict
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
-from math import inf
 
 from pagedviz.errors import ConfigError
-from pagedviz.lab.compare_policies import MakePolicy, prepared
+from pagedviz.lab.compare_policies import MakePolicy, Uses, prepared
 from pagedviz.memory import POLICIES, EvictionPolicy
 from pagedviz.memory.eviction import Key, make_policy
 from pagedviz.memory.prefix_cache import PrefixCache
@@ -118,7 +115,7 @@ def replay(
     """
     string = reference_string(references)
     size = whole("size", size, 1)
-    future = _Future(string)
+    future = Uses([name] for _, name in map(_key, string))
     cache = PrefixCache(_policy(policy, size, seed, future))
     held: list[Hashable | None] = []
     accesses = []
@@ -168,28 +165,8 @@ def _key(reference: Hashable) -> Key:
     return 0, sayable(repr(reference))
 
 
-def _policy(choice: str | EvictionPolicy | MakePolicy, size: int, seed: int, future: _Future) -> EvictionPolicy:
+def _policy(choice: str | EvictionPolicy | MakePolicy, size: int, seed: int, future: Uses) -> EvictionPolicy:
     if isinstance(choice, str) and choice not in POLICIES:
         raise ConfigError(f"policy={choice!r}: unknown; valid: {', '.join(map(repr, POLICIES))}")
     made = prepared(choice, size, seed, future.next_use) if isinstance(choice, str) or callable(choice) else choice
     return make_policy(made, size, seed)
-
-
-class _Future:
-    """When each content is asked for next, for Belady's policy.
-
-    Attributes:
-        now: the place of the reference that is being served.
-    """
-
-    def __init__(self, string: tuple[Hashable, ...]) -> None:
-        self.now = -1
-        self._uses: defaultdict[Key, list[int]] = defaultdict(list)
-        for place, reference in enumerate(string):
-            self._uses[_key(reference)].append(place)
-
-    def next_use(self, key: Key) -> float:
-        """The place at which it is asked for next; infinite if it never is."""
-        uses = self._uses.get(key, ())
-        place = bisect_right(uses, self.now)
-        return uses[place] if place < len(uses) else inf
