@@ -12,7 +12,8 @@ from playwright.sync_api import sync_playwright
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "browser"))
 
-from lab import Lab, chromium  # noqa: E402 - it is found through the line above
+from chromium import launch  # noqa: E402 - it is found through the line above
+from lab import Lab  # noqa: E402 - likewise
 
 CELL = """
 import pagedviz as pv
@@ -32,7 +33,7 @@ STEPS = 46
 def main() -> None:
     """Write docs/images/dashboard-light.png and -dark.png."""
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        browser = chromium(playwright)
+        browser = launch(playwright)
         lab = Lab(Path(folder) / "lab")
         try:
             for theme in ("light", "dark"):
